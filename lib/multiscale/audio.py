@@ -1,0 +1,94 @@
+"""Audio in: decode, mix down, resample, check (§4.1: 16 kHz; one channel).
+
+Audio is ``(n_samples,)`` float32 in [-1, 1]. What can be repaired is repaired (any rate is
+resampled, stereo is mixed down); what cannot is an :class:`~multiscale.config.AudioError`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from multiscale.config import AudioError
+
+
+def load(path: str | Path, sample_rate: int = 16_000) -> np.ndarray:
+    """Decode a file to mono at ``sample_rate``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any format that libsndfile reads (WAV, FLAC, Ogg, MP3, ...).
+    sample_rate : int, default=16000
+        In Hz.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float32
+        Channels averaged, resampled where the file's rate differs.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, broken, empty, or holds samples that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(f"{path}: expected an audio file, got nothing there")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: expected audio that libsndfile can read, got {error}") from error
+    return check(resample(samples.mean(axis=1), rate, sample_rate), name=str(path))
+
+
+def resample(signal: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Resample ``(n_samples,)`` from ``rate`` to ``sample_rate`` Hz; equal rates change nothing."""
+    if rate == sample_rate or len(signal) == 0:
+        return signal
+    return soxr.resample(signal, rate, sample_rate).astype(np.float32)
+
+
+def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.ndarray:
+    """Return a signal as float32 if it can be used.
+
+    Parameters
+    ----------
+    signal : array-like of shape (n_samples,) or (n_samples, n_channels)
+        Audio; several channels are averaged.
+    min_samples : int, default=1
+        Least length accepted.
+    name : str, default="audio"
+        What to call it in an error: the file or the clip.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float32
+        The mono signal.
+
+    Raises
+    ------
+    AudioError
+        If it is empty, too short, not numeric, has more than two axes, or is not finite.
+    """
+    signal = np.asarray(signal)
+    if signal.dtype.kind not in "fiu":
+        raise AudioError(f"{name}: expected real numbers, got dtype {signal.dtype}")
+    if signal.ndim not in (1, 2):
+        raise AudioError(
+            f"{name}: expected shape (n_samples,) or (n_samples, n_channels), got {signal.shape}"
+        )
+    if len(signal) < min_samples:
+        raise AudioError(f"{name}: expected at least {min_samples} samples, got {len(signal)}")
+    if signal.dtype.kind != "f":
+        # Integers are PCM: scale to [-1, 1].
+        signal = signal / (np.iinfo(signal.dtype).max + 1.0)
+    if signal.ndim == 2:
+        signal = signal.mean(axis=1)
+    if not np.isfinite(signal).all():
+        count = int((~np.isfinite(signal)).sum())
+        raise AudioError(f"{name}: expected finite samples, got {count} that are NaN or infinite")
+    return signal.astype(np.float32, copy=False)

@@ -1,0 +1,69 @@
+"""What a chapter may ask of a data set, whichever one it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from multiscale import audio
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipDataset(Sequence):
+    """Clips of music with tags, artists and a split.
+
+    As a sequence it yields the audio of its clips, so it can be given to
+    :class:`multiscale.features.MultiscaleFeatures` in place of an array.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    folder : Path
+        Folder that the paths in ``clips`` start from.
+    clips : DataFrame of shape (n_clips, n_columns)
+        One row per clip; the index is the clip's id. Columns ``path``, ``split`` ("train",
+        "valid" or "test"), ``artist`` (NA where unknown), ``title`` and ``licence``, and
+        whatever else the data set knows.
+    tags : ndarray of shape (n_clips, n_tags), bool
+        Whether a clip carries a tag. ``n_tags`` is 0 for a data set without tags.
+    tag_names : tuple of str
+        Names of the columns of ``tags``.
+    sample_rate : int
+        In Hz.
+    notice : str
+        Source and licence, in a sentence for the reader.
+    """
+
+    name: str
+    folder: Path
+    clips: pd.DataFrame
+    tags: np.ndarray
+    tag_names: tuple[str, ...]
+    sample_rate: int
+    notice: str
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index):
+        """Audio (n_samples,) of one clip, or the data set of several."""
+        if isinstance(index, (int, np.integer)):
+            path = self.folder / self.clips["path"].iloc[index]
+            return audio.load(path, self.sample_rate)
+        return replace(self, clips=self.clips.iloc[index], tags=self.tags[index])
+
+    def split(self, name: str) -> ClipDataset:
+        """The clips of one split: "train", "valid" or "test"."""
+        return self[np.flatnonzero(self.clips["split"] == name)]
+
+    @property
+    def artists(self) -> np.ndarray:
+        """Artist of every clip, shape (n_clips,), str; None where unknown."""
+        return self.clips["artist"].to_numpy(object)
