@@ -168,11 +168,15 @@ def check_architecture(
     if dictionary != "pca" and not _is_positive_int(dictionary):
         raise ParameterError(f"dictionary: expected 'pca' or a number of means, got {dictionary!r}")
     for name, value in (
-        ("window_length", window_length), ("n_levels", n_levels), ("pooling_length", pooling_length)
+        ("window_length", window_length),
+        ("n_levels", n_levels),
+        ("pooling_length", pooling_length),
     ):
         if not _is_positive_int(value):
             raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
-    coarsest = pooling_length if scale == "multiresolution" else pooling_length / 2 ** (n_levels - 1)
+    coarsest = (
+        pooling_length if scale == "multiresolution" else pooling_length / 2 ** (n_levels - 1)
+    )
     if coarsest != int(coarsest):
         raise ParameterError(
             f"n_levels: expected pooling_length={pooling_length} to be divisible by "
@@ -187,6 +191,63 @@ def check_architecture(
 
 def _is_positive_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+class ChapterParameters(Settings):
+    """What a chapter may be run with, each within the range that can work."""
+
+    profile: str = "laptop"
+    seed: int = Field(0, ge=0, lt=2**32)
+    clip: int = Field(0, ge=0, description="which clip of the data set is shown")
+    scale: Scale = "laplacian"
+    window_length: int = Field(1, ge=1, le=128)
+    dictionary: Dictionary = 500
+    n_levels: int = Field(6, ge=1, le=8)
+    level: int = Field(0, ge=0, le=7)
+    pooling_length: int = Field(128, ge=1, le=1024)
+    n_iter: int = Field(20, ge=1, le=1000)
+    n_windows: int = Field(50_000, ge=100)
+    n_components: int = Field(50, ge=1, le=1000)
+    variance: float = Field(0.99, gt=0, lt=1)
+
+
+def check_parameters(parameters: dict) -> None:
+    """Refuse chapter parameters that are unknown or out of range, before anything runs.
+
+    Parameters
+    ----------
+    parameters : dict
+        Name -> value.
+
+    Raises
+    ------
+    ParameterError
+        Naming each bad parameter, what was expected and what was got.
+    """
+    checked = validated(ChapterParameters, parameters, where="parameters")
+    load_profile(checked.profile)
+    check_architecture(
+        checked.scale,
+        checked.window_length,
+        checked.dictionary,
+        checked.n_levels,
+        checked.pooling_length,
+    )
+
+
+def select_device(name: str = "auto"):
+    """The torch device of that name; "auto" is a GPU where there is one, else the CPU."""
+    import torch  # here, so that reading settings stays quick
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ParameterError(f"device: expected auto, cpu or cuda, got {name!r}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("device: expected a machine with a CUDA GPU for 'cuda', got none")
+    return device
 
 
 def data_home() -> Path:

@@ -1,0 +1,310 @@
+"""Multiscale features (§2-3): Fig. 1 at every level, concatenated; a scikit-learn transformer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
+
+from multiscale import audio
+from multiscale.config import (
+    AudioError,
+    ParameterError,
+    SpectrogramSettings,
+    check_architecture,
+    select_device,
+)
+from multiscale.encoding import POOLINGS, Encoder, encode_and_pool, fit_whitening
+from multiscale.kmeans import SphericalKMeans
+from multiscale.scales import make_levels, pooling_lengths
+from multiscale.windows import sample_windows
+
+PARTS = ("components", "variance", "mean", "means")
+"""Arrays of an :class:`Encoder` that are saved; the rest is computed from them."""
+
+
+class MultiscaleFeatures(TransformerMixin, BaseEstimator):
+    """Learn features at several timescales from music audio, and extract them.
+
+    Parameters
+    ----------
+    scale : {"laplacian", "gaussian", "multiresolution"}, default="laplacian"
+        Multiscale representation (§3).
+    window_length : int, default=1
+        Frames per window: 1, 2 or 4 in the paper (§3.4).
+    dictionary : int or "pca", default=500
+        Number of means of spherical K-means, or "pca" for the whitened components alone (§4.2).
+    n_levels : int, default=6
+        Number of timescales (§4.1).
+    pooling_length : int, default=128
+        Level-0 frames per pooling window, about 4 s (§4.1).
+    pooling : {"max", "mean", "min", "var"}, default="max"
+        How features are summarised over a pooling window (§2.3).
+    variance : float, default=0.99
+        Share of the variance that whitening keeps (§2.1).
+    n_windows : int, default=50000
+        Windows sampled per level to learn from (open in the paper).
+    n_iter : int, default=20
+        Iterations of spherical K-means (open in the paper).
+    clip_summary : {None, "mean", "max"}, default=None
+        None keeps every pooling window of a clip, as §4.2 trains on; "mean" or "max" gives one
+        row per clip, for any scikit-learn classifier that follows.
+    spectrogram : SpectrogramSettings, optional
+        Of level 0; by default the paper's.
+    batch_size : int, default=8
+        Clips worked on at once.
+    device : str, default="auto"
+        Torch device; "auto" takes a GPU where there is one.
+    random_state : int, default=0
+        Seed of the windows sampled and of K-means.
+    progress : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    encoders_ : list of Encoder
+        One per level.
+    n_features_ : list of int
+        Features of each level; PCA keeps a different number at each.
+    sampled_ : list of int
+        Windows that each level was learned from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clips = np.random.default_rng(0).standard_normal((4, 16_000 * 9)).astype("float32")
+    >>> features = MultiscaleFeatures(dictionary=20, n_iter=2).fit(clips).transform(clips)
+    >>> features.shape  # clips, pooling windows, levels x means
+    (4, 2, 120)
+    """
+
+    def __init__(
+        self,
+        scale: str = "laplacian",
+        window_length: int = 1,
+        dictionary: int | str = 500,
+        *,
+        n_levels: int = 6,
+        pooling_length: int = 128,
+        pooling: str = "max",
+        variance: float = 0.99,
+        n_windows: int = 50_000,
+        n_iter: int = 20,
+        clip_summary: str | None = None,
+        spectrogram: SpectrogramSettings | None = None,
+        batch_size: int = 8,
+        device: str = "auto",
+        random_state: int = 0,
+        progress: bool = False,
+    ):
+        self.scale = scale
+        self.window_length = window_length
+        self.dictionary = dictionary
+        self.n_levels = n_levels
+        self.pooling_length = pooling_length
+        self.pooling = pooling
+        self.variance = variance
+        self.n_windows = n_windows
+        self.n_iter = n_iter
+        self.clip_summary = clip_summary
+        self.spectrogram = spectrogram
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X: Sequence[np.ndarray] | np.ndarray, y=None) -> MultiscaleFeatures:
+        """Learn whitening and dictionary of every level.
+
+        Parameters
+        ----------
+        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+            Audio of the training clips; a :class:`~multiscale.datasets.ClipDataset` will do.
+        y : None
+            Ignored: features are learned without labels.
+
+        Returns
+        -------
+        MultiscaleFeatures
+            Itself.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is out of range, or there are fewer windows than means.
+        AudioError
+            If a clip cannot be used, or is shorter than a pooling window.
+        """
+        self._check_parameters()
+        self._check_enough_windows(X)
+        windows = self._sample(X)
+        seeds = np.random.SeedSequence(self.random_state).spawn(self.n_levels)
+        self.encoders_ = [
+            self._fit_level(level_windows, int(seed.generate_state(1)[0]))
+            for level_windows, seed in zip(windows, seeds, strict=True)
+        ]
+        self.sampled_ = [len(level_windows) for level_windows in windows]
+        self.n_features_ = [len(encoder) for encoder in self.encoders_]
+        return self
+
+    def transform(self, X: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        """Extract the features of clips.
+
+        Parameters
+        ----------
+        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+            Audio of equal lengths.
+
+        Returns
+        -------
+        ndarray, float32
+            Of shape (n_clips, n_pooling_windows, n_features), level 0 first; with a
+            ``clip_summary``, of shape (n_clips, n_features).
+
+        Raises
+        ------
+        AudioError
+            If a clip cannot be used, or is shorter than a pooling window.
+        """
+        check_is_fitted(self)
+        lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
+        pooled = []
+        for levels in self._levels(X, "features"):
+            by_level = [
+                encode_and_pool(level, encoder, length, self.pooling)
+                for level, encoder, length in zip(levels, self.encoders_, lengths, strict=True)
+            ]
+            pooled.append(torch.cat(by_level, dim=-1).cpu().numpy())
+        features = np.concatenate(pooled)
+        if self.clip_summary is None:
+            return features
+        return getattr(features, self.clip_summary)(axis=1)
+
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
+        """Names such as ``laplacian_l0_mean12``: scale, level, and mean or component."""
+        check_is_fitted(self)
+        unit = "component" if self.dictionary == "pca" else "mean"
+        return np.array(
+            [
+                f"{self.scale}_l{level}_{unit}{index}"
+                for level, count in enumerate(self.n_features_)
+                for index in range(count)
+            ],
+            dtype=object,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters and dictionaries to one safetensors file, without pickle."""
+        check_is_fitted(self)
+        parameters = self.get_params(deep=False)
+        if self.spectrogram is not None:
+            parameters["spectrogram"] = self.spectrogram.model_dump()
+        arrays = {
+            f"level{level}.{part}": np.ascontiguousarray(getattr(encoder, part))
+            for level, encoder in enumerate(self.encoders_)
+            for part in PARTS
+            if getattr(encoder, part) is not None
+        }
+        metadata = {"parameters": json.dumps(parameters), "sampled": json.dumps(self.sampled_)}
+        save_file(arrays, str(path), metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MultiscaleFeatures:
+        """Read what :meth:`save` wrote."""
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata()
+        arrays = load_file(str(path))
+        parameters = json.loads(metadata["parameters"])
+        if parameters["spectrogram"] is not None:
+            parameters["spectrogram"] = SpectrogramSettings(**parameters["spectrogram"])
+        features = cls(**parameters)
+        features.encoders_ = [
+            Encoder(*(arrays.get(f"level{level}.{part}") for part in PARTS), features.window_length)
+            for level in range(features.n_levels)
+        ]
+        features.sampled_ = json.loads(metadata["sampled"])
+        features.n_features_ = [len(encoder) for encoder in features.encoders_]
+        return features
+
+    def _fit_level(self, windows: np.ndarray, seed: int) -> Encoder:
+        whitening = fit_whitening(windows, self.variance)
+        if self.dictionary == "pca":
+            return Encoder.from_parts(whitening, None, self.window_length)
+        kmeans = SphericalKMeans(
+            self.dictionary, n_iter=self.n_iter, random_state=seed % 2**32, device=self.device
+        )
+        kmeans.fit(whitening.transform(windows).astype(np.float32))
+        return Encoder.from_parts(whitening, kmeans.means_, self.window_length)
+
+    def _sample(self, X: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+        """Windows of every level, an equal share from every clip."""
+        per_batch = -(-self.n_windows * min(self.batch_size, len(X)) // len(X))
+        lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
+        rng = np.random.default_rng(self.random_state)
+        sampled = [[] for _ in lengths]
+        for levels in self._levels(X, "windows"):
+            for level, length, windows in zip(levels, lengths, sampled, strict=True):
+                chosen = sample_windows(level, self.window_length, length, per_batch, rng)
+                windows.append(chosen.cpu().numpy())
+        return [np.concatenate(windows) for windows in sampled]
+
+    def _levels(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[list]:
+        """Representations of the clips, a batch at a time."""
+        settings = self.spectrogram or SpectrogramSettings()
+        device = select_device(self.device)
+        # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
+        least = (self.pooling_length - 1) * settings.hop_length
+        starts = range(0, len(X), self.batch_size)
+        for start in tqdm(starts, desc=f"{self.scale} {what}", disable=not self.progress):
+            batch = [
+                audio.check(X[index], least, name=f"clip {index}")
+                for index in range(start, min(start + self.batch_size, len(X)))
+            ]
+            if len({len(clip) for clip in batch}) > 1:
+                raise AudioError(
+                    f"clips {start} to {start + len(batch) - 1}: expected equal lengths, "
+                    f"got {sorted({len(clip) for clip in batch})} samples"
+                )
+            signals = torch.as_tensor(np.stack(batch), device=device)
+            yield make_levels(signals, self.scale, self.n_levels, settings, self.pooling_length)
+
+    def _check_parameters(self) -> None:
+        check_architecture(
+            self.scale, self.window_length, self.dictionary, self.n_levels, self.pooling_length
+        )
+        if self.pooling not in POOLINGS:
+            raise ParameterError(
+                f"pooling: expected one of {', '.join(POOLINGS)}, got {self.pooling!r}"
+            )
+        if self.clip_summary not in (None, "mean", "max"):
+            raise ParameterError(
+                f"clip_summary: expected None, 'mean' or 'max', got {self.clip_summary!r}"
+            )
+        if not 0 < self.variance < 1:
+            raise ParameterError(
+                f"variance: expected a share between 0 and 1, got {self.variance!r}"
+            )
+
+    def _check_enough_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
+        """Refuse more means than the coarsest level has windows, before any work."""
+        if len(X) == 0:
+            raise ParameterError("X: expected at least one clip, got none")
+        settings = self.spectrogram or SpectrogramSettings()
+        frames = 1 + len(X[0]) // settings.hop_length
+        coarsest = pooling_lengths(self.scale, self.n_levels, self.pooling_length)[-1]
+        positions = coarsest - self.window_length + 1
+        there = len(X) * (frames // self.pooling_length) * positions
+        usable = min(self.n_windows, there)
+        if self.dictionary != "pca" and self.dictionary > usable > 0:
+            raise ParameterError(
+                f"dictionary: expected at most {usable} means (level {self.n_levels - 1} has "
+                f"that many windows to learn from), got {self.dictionary}"
+            )

@@ -1,0 +1,195 @@
+"""Spherical K-means (§2.2): K-means whose means stay on the unit sphere.
+
+The algorithm of Coates & Ng, "Learning feature representations with K-means" (2012), which is
+what the paper refers to. Every sample is assigned to the mean it projects on most strongly; the
+means then move to the normalised sum of their samples, each weighted by its projection.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from multiscale.config import ParameterError, select_device
+
+
+class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Learn a dictionary of unit-norm means from whitened samples (§2.2).
+
+    Parameters
+    ----------
+    n_means : int, default=500
+        Size of the dictionary; the paper compares 200, 500 and 1000 (§4.2).
+    n_iter : int, default=20
+        Passes over the samples (open in the paper).
+    damping : float, default=1.0
+        Weight of a mean's old position in its update, in units of one sample of projection 1.
+        Coates & Ng use 1, which keeps small clusters from jumping.
+    signed : bool, default=False
+        If False, a sample is assigned by the magnitude of its projection, as Coates & Ng do,
+        so that a mean also stands for its mirror image; if True, by the projection itself.
+    batch_size : int, default=4096
+        Samples worked on at once. Changes memory, and rounding, but not the algorithm.
+    random_state : int, RandomState or None, default=None
+        Of the initial means and of repairs.
+    device : str, default="auto"
+        Torch device; "auto" takes a GPU where there is one.
+
+    Attributes
+    ----------
+    means_ : ndarray of shape (n_means, n_features_in_), float32
+        The dictionary; rows have unit L2 norm.
+    n_repaired_ : int
+        Dead means replaced during the fit.
+    inertia_path_ : ndarray of shape (n_iter,)
+        Mean squared distance of samples to their projection on their mean, per iteration.
+    n_features_in_ : int
+        Length of a sample.
+
+    Notes
+    -----
+    Initial means are drawn from a normal distribution and normalised, which suits whitened
+    samples. A mean to which no sample is assigned is dead, and is moved to a random sample.
+    """
+
+    def __init__(
+        self,
+        n_means: int = 500,
+        *,
+        n_iter: int = 20,
+        damping: float = 1.0,
+        signed: bool = False,
+        batch_size: int = 4096,
+        random_state=None,
+        device: str = "auto",
+    ):
+        self.n_means = n_means
+        self.n_iter = n_iter
+        self.damping = damping
+        self.signed = signed
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X, y=None) -> SphericalKMeans:
+        """Learn the dictionary.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whitened samples.
+        y : None
+            Ignored; there for scikit-learn's pipelines.
+
+        Returns
+        -------
+        SphericalKMeans
+            Itself.
+
+        Raises
+        ------
+        ParameterError
+            If there are fewer samples than means, or a parameter is out of range.
+        """
+        self._check_parameters()
+        X = validate_data(self, X, dtype=np.float32)
+        if len(X) < self.n_means:
+            raise ParameterError(
+                f"n_means: expected at most n_samples={len(X)} means, got {self.n_means}"
+            )
+        rng = check_random_state(self.random_state)
+        device = select_device(self.device)
+        samples = torch.as_tensor(X, device=device)
+        means = _unit_rows(
+            torch.as_tensor(
+                rng.standard_normal((self.n_means, X.shape[1])), dtype=torch.float32, device=device
+            )
+        )
+        energy = samples.square().sum()
+        self.n_repaired_ = 0
+        path = []
+        for _ in range(self.n_iter):
+            total, counts, explained = self._sum_assigned(samples, means)
+            path.append(float((energy - explained) / len(samples)))
+            means = _unit_rows(total + self.damping * means)
+            means = self._repair(means, counts, samples, rng)
+        self.means_ = means.cpu().numpy()
+        self.inertia_path_ = np.array(path)
+        self._n_features_out = self.n_means
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """Linear encoding: samples times dictionary (§2.2).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Whitened samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_means)
+            Projections on the means.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        return X @ self.means_.T.astype(X.dtype)
+
+    def predict(self, X) -> np.ndarray:
+        """Index of the mean that each sample is assigned to, shape (n_samples,)."""
+        projections = self.transform(X)
+        return np.argmax(projections if self.signed else np.abs(projections), axis=1)
+
+    def _sum_assigned(
+        self, samples: torch.Tensor, means: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """Projection-weighted sums (n_means, n_features), counts, and energy explained."""
+        total = torch.zeros_like(means)
+        counts = torch.zeros(len(means), device=means.device)
+        explained = 0.0
+        for batch in samples.split(self.batch_size):
+            projections = batch @ means.T
+            nearest = (projections if self.signed else projections.abs()).argmax(1, keepdim=True)
+            kept = projections.gather(1, nearest)
+            # One-of-K code as a matrix: a product gives the sums, and the same ones every time.
+            code = torch.zeros_like(projections).scatter_(1, nearest, kept)
+            total += code.T @ batch
+            counts += (code != 0).sum(0)
+            explained += float(kept.square().sum())
+        return total, counts, explained
+
+    def _repair(
+        self,
+        means: torch.Tensor,
+        counts: torch.Tensor,
+        samples: torch.Tensor,
+        rng: np.random.RandomState,
+    ) -> torch.Tensor:
+        dead = torch.nonzero((counts == 0) | ~means.isfinite().all(1)).ravel()
+        if len(dead) == 0:
+            return means
+        chosen = torch.as_tensor(rng.permutation(len(samples))[: len(dead)], device=means.device)
+        means[dead] = _unit_rows(samples[chosen])
+        self.n_repaired_ += len(dead)
+        return means
+
+    def _check_parameters(self) -> None:
+        for name in ("n_means", "n_iter", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
+        if not isinstance(self.damping, Real) or not self.damping >= 0:
+            raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
+
+
+def _unit_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of unit L2 norm; a row of zeros becomes the first axis."""
+    norms = rows.norm(dim=1, keepdim=True)
+    first_axis = torch.zeros_like(rows)
+    first_axis[:, 0] = 1
+    return torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), first_axis)

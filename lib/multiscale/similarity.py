@@ -1,0 +1,279 @@
+"""Similarity metric learning (§4.3): Neighbourhood Components Analysis to 50 dimensions.
+
+A clip lies at the mean of its projected pooling windows. As the projection is linear, that is the
+projection of their mean, so the model works on clip means, ``(n_clips, n_features)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+
+from multiscale.config import ParameterError, TrainingSettings, select_device
+from multiscale.training import (
+    Hyperparameters,
+    Parameters,
+    Runs,
+    best_trial,
+    sample_hyperparameters,
+    train,
+)
+
+N_COMPONENTS = 50
+"""Dimensions of the learned space (§4.3)."""
+
+BATCH_SIZE = 256
+"""Clips per minibatch, which must hold neighbours (open in the paper)."""
+
+LEARNING_RATES = (1e-2, 1e1)
+WEIGHT_DECAYS = (1e-6, 1e-2)
+"""Ranges of the random search (open in the paper)."""
+
+
+@dataclass
+class SimilarityModel:
+    """Linear projections trained side by side, with the scaling of their input.
+
+    Attributes
+    ----------
+    runs : Runs
+        Their parameters, validation scores and epochs.
+    scaler : StandardScaler
+        Fitted on the training clips.
+    hyperparameters : list of Hyperparameters
+        One per run.
+    """
+
+    runs: Runs
+    scaler: StandardScaler
+    hyperparameters: list[Hyperparameters]
+
+    def embed(self, features: np.ndarray) -> np.ndarray:
+        """Place clips in the learned space.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n_clips, n_pooling_windows, n_features)
+            Pooled features.
+
+        Returns
+        -------
+        ndarray of shape (n_runs, n_clips, n_components), float32
+            One embedding per run.
+        """
+        projection = self.runs.parameters["projection"]
+        means = _standardised_means(features, self.scaler).to(projection.device)
+        return (means @ projection).cpu().numpy()
+
+
+def fit_runs(
+    train_features: np.ndarray,
+    train_artists: np.ndarray,
+    valid_features: np.ndarray,
+    valid_artists: np.ndarray,
+    hyperparameters: list[Hyperparameters],
+    settings: TrainingSettings,
+    *,
+    seed: int = 0,
+    n_components: int = N_COMPONENTS,
+    device: str = "auto",
+) -> SimilarityModel:
+    """Train projections side by side, one per entry of ``hyperparameters``.
+
+    Parameters
+    ----------
+    train_features, valid_features : ndarray of shape (n_clips, n_pooling_windows, n_features)
+        Pooled features.
+    train_artists, valid_artists : ndarray of shape (n_clips,)
+        Artist of each clip.
+    hyperparameters : list of Hyperparameters
+        One per run.
+    settings : TrainingSettings
+        Epochs and patience.
+    seed : int, default=0
+        Of the initialisations and of the order of clips.
+    n_components : int, default=50
+        Dimensions of the space.
+    device : str, default="auto"
+        Torch device.
+
+    Returns
+    -------
+    SimilarityModel
+        The trained runs.
+
+    Raises
+    ------
+    ParameterError
+        If a split has no two clips of one artist.
+    """
+    chosen = select_device(device)
+    train_labels = _labels(train_features, train_artists, "train").to(chosen)
+    valid_labels = _labels(valid_features, valid_artists, "valid").to(chosen)
+    scaler = StandardScaler().fit(train_features.mean(axis=1))
+    clips = _standardised_means(train_features, scaler).to(chosen)
+    valid_clips = _standardised_means(valid_features, scaler).to(chosen)
+
+    def loss(parameters: Parameters, batch: torch.Tensor) -> torch.Tensor:
+        embedded = clips[batch] @ parameters["projection"]
+        return -correct_probability(embedded, train_labels[batch]).mean(-1)
+
+    def score(parameters: Parameters) -> np.ndarray:
+        with torch.no_grad():
+            embedded = valid_clips @ parameters["projection"]
+            return mean_probability(embedded, valid_labels).cpu().numpy()
+
+    initial = _initial_projection(len(hyperparameters), clips.shape[1], n_components, seed)
+    runs = train(
+        {"projection": initial.to(chosen)},
+        loss,
+        score,
+        len(clips),
+        hyperparameters,
+        max_epochs=settings.max_epochs,
+        patience=settings.patience,
+        seed=seed,
+        batch_size=BATCH_SIZE,
+    )
+    return SimilarityModel(runs, scaler, hyperparameters)
+
+
+def search(
+    train_features: np.ndarray,
+    train_artists: np.ndarray,
+    valid_features: np.ndarray,
+    valid_artists: np.ndarray,
+    settings: TrainingSettings,
+    *,
+    seed: int = 0,
+    n_components: int = N_COMPONENTS,
+    device: str = "auto",
+) -> tuple[Hyperparameters, SimilarityModel]:
+    """Random search of learning rate and weight decay on the validation set.
+
+    Parameters
+    ----------
+    train_features, train_artists, valid_features, valid_artists
+        As :func:`fit_runs`.
+    settings : TrainingSettings
+        Trials, epochs and patience.
+    seed, n_components, device
+        As :func:`fit_runs`.
+
+    Returns
+    -------
+    best : Hyperparameters
+        Those with the highest validation probability.
+    model : SimilarityModel
+        All trials.
+    """
+    trials = sample_hyperparameters(settings.n_trials, LEARNING_RATES, WEIGHT_DECAYS, seed)
+    model = fit_runs(
+        train_features,
+        train_artists,
+        valid_features,
+        valid_artists,
+        trials,
+        settings,
+        seed=seed,
+        n_components=n_components,
+        device=device,
+    )
+    return best_trial(model.runs, trials), model
+
+
+def correct_probability(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    r"""Probability that each clip picks a neighbour of its own artist (NCA, §4.3).
+
+    .. math:: p_i = \sum_{j \ne i,\; c_j = c_i}
+        \frac{\exp(-\|z_i - z_j\|^2)}{\sum_{k \ne i} \exp(-\|z_i - z_k\|^2)}
+
+    Parameters
+    ----------
+    embedded : Tensor of shape (..., n_clips, n_components)
+        Places in the learned space.
+    labels : Tensor of shape (n_clips,), int
+        Artist of each clip.
+
+    Returns
+    -------
+    Tensor of shape (..., n_clips)
+        Between 0 and 1; 0 for a clip whose artist has no other.
+    """
+    squared = embedded.square().sum(-1)
+    distance = squared.unsqueeze(-1) + squared.unsqueeze(-2) - 2 * embedded @ embedded.mT
+    itself = torch.eye(len(labels), dtype=torch.bool, device=embedded.device)
+    neighbour = torch.softmax(-distance.masked_fill(itself, float("inf")), dim=-1)
+    same = (labels[:, None] == labels[None, :]).to(embedded.dtype)
+    return (neighbour * same).sum(-1)
+
+
+def mean_probability(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean :func:`correct_probability` over the clips that have another of their artist.
+
+    Parameters
+    ----------
+    embedded : Tensor of shape (..., n_clips, n_components)
+        Places in the learned space.
+    labels : Tensor of shape (n_clips,), int
+        Artist of each clip.
+
+    Returns
+    -------
+    Tensor of shape (...,)
+        The score of §4.3. A clip whose artist has no other clip could not be right, and is left
+        out (our choice); it still stands as a wrong neighbour for the others.
+    """
+    has_other = (labels[:, None] == labels[None, :]).sum(-1) > 1
+    return correct_probability(embedded, labels)[..., has_other].mean(-1)
+
+
+def artist_probability(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
+    """Score of §4.3 on a set of clips.
+
+    Parameters
+    ----------
+    embedded : ndarray of shape (n_runs, n_clips, n_components)
+        Places in the learned space.
+    artists : ndarray of shape (n_clips,)
+        Artist of each clip.
+
+    Returns
+    -------
+    ndarray of shape (n_runs,)
+        Mean probability of correct classification, one clip left out at a time.
+    """
+    labels = _labels(embedded[0], artists, "scored")
+    return mean_probability(torch.as_tensor(embedded), labels).numpy()
+
+
+def _initial_projection(n_runs: int, n_features: int, n_components: int, seed: int) -> torch.Tensor:
+    """Normal, so small that the distances of standardised clips start at about 2."""
+    width = (n_features * n_components) ** -0.5
+    streams = np.random.SeedSequence(seed).spawn(n_runs)
+    values = [
+        np.random.default_rng(stream).standard_normal((n_features, n_components), np.float32)
+        for stream in streams
+    ]
+    return torch.tensor(width * np.stack(values), dtype=torch.float32)
+
+
+def _standardised_means(features: np.ndarray, scaler: StandardScaler) -> torch.Tensor:
+    return torch.as_tensor(scaler.transform(features.mean(axis=1)), dtype=torch.float32)
+
+
+def _labels(clips: np.ndarray, artists: np.ndarray, split: str) -> torch.Tensor:
+    if len(clips) != len(artists):
+        raise ParameterError(
+            f"{split} artists: expected one for each of {len(clips)} clips, got {len(artists)}"
+        )
+    _, labels, counts = np.unique(np.asarray(artists, str), return_inverse=True, return_counts=True)
+    if not (counts > 1).any():
+        raise ParameterError(
+            f"{split} artists: expected an artist with two clips or more, got {len(counts)} "
+            f"artists for {len(clips)} clips"
+        )
+    return torch.as_tensor(labels)

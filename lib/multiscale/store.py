@@ -1,0 +1,183 @@
+"""Artefacts on disk, computed once: arrays under a key made of settings and source code.
+
+The key of an artefact is a hash of its settings and of the source of every module to the left of
+the one that makes it (:data:`FLOW`). A change in ``scales`` recomputes what follows from it; a
+change in ``figures``, or in a comment or docstring anywhere, recomputes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from multiscale.config import ParameterError, data_home
+
+Artefact = TypeVar("Artefact")
+
+FLOW = (
+    "config",
+    "store",
+    "audio",
+    "datasets",
+    "spectrogram",
+    "scales",
+    "windows",
+    "kmeans",
+    "encoding",
+    "features",
+    "training",
+    "tagging",
+    "similarity",
+    "experiments",
+    "figures",
+    "listen",
+    "cli",
+)
+"""Modules in the order in which data flows; each imports only what stands to its left."""
+
+
+def cached(
+    name: str, settings: dict, made_by: str, compute: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return arrays from disk, computing and storing them if they are not there.
+
+    Parameters
+    ----------
+    name : str
+        Kind of artefact; the folder it is kept in.
+    settings : dict
+        All that determines it besides code; JSON-able.
+    made_by : str
+        Module of :data:`FLOW` that makes it: its source, and that of all before it, is part of
+        the key.
+    compute : callable
+        Makes the arrays: a dict of name to ndarray.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The arrays.
+    """
+
+    def save(arrays: dict[str, np.ndarray], path: Path) -> None:
+        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        save_file(contiguous, path, metadata={"settings": json.dumps(settings)})
+
+    return cached_file(artefact_path(name, settings, made_by), compute, save, load_file)
+
+
+def cached_file(
+    path: Path,
+    compute: Callable[[], Artefact],
+    save: Callable[[Artefact, Path], None],
+    load: Callable[[Path], Artefact],
+) -> Artefact:
+    """Load an artefact, or compute and save it.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is, or will be; see :func:`artefact_path`.
+    compute, save, load : callable
+        Make it, write it to a path, and read it back.
+
+    Returns
+    -------
+    object
+        The artefact.
+
+    Notes
+    -----
+    A file appears whole or not at all, and one process at a time computes a given artefact. A
+    file that cannot be read, as after a disk fault, is computed again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                return load(path)
+            except (SafetensorError, OSError):
+                path.unlink()
+        artefact = compute()
+        with atomic_write(path) as temporary:
+            save(artefact, temporary)
+    return artefact
+
+
+def artefact_path(name: str, settings: dict, made_by: str) -> Path:
+    """Where an artefact is, or would be."""
+    identity = {"settings": settings, "code": code_digest(made_by)}
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+    return data_home() / "store" / name / f"{key}.safetensors"
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, and move it there if all went well.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be.
+
+    Yields
+    ------
+    Path
+        Where to write.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+@lru_cache
+def code_digest(made_by: str) -> str:
+    """Hash of the code of a module and of all to its left, without comments and docstrings."""
+    if made_by not in FLOW:
+        raise ParameterError(f"made_by: expected one of {', '.join(FLOW)}, got {made_by!r}")
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for module in FLOW[: FLOW.index(made_by) + 1]:
+        folder = package / module
+        paths = sorted(folder.iterdir()) if folder.is_dir() else [package / f"{module}.py"]
+        for path in paths:
+            if path.suffix == ".py":
+                digest.update(_normalised(path.read_text(encoding="utf-8")).encode())
+            elif path.is_file():
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _normalised(source: str) -> str:
+    """Dump a module's syntax tree, docstrings left out."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [statement for statement in body if not _is_bare_string(statement)]
+    return ast.dump(tree)
+
+
+def _is_bare_string(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

@@ -1,0 +1,245 @@
+"""Minibatch gradient descent with weight decay and early stopping (§4.2, §4.3).
+
+Several *runs* are trained side by side: every parameter has a leading axis of runs, which differ
+in their initialisation (§5.1) or, in a random search, in learning rate and weight decay. All see
+the same minibatches, so that one matrix product serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import loguniform
+from sklearn.model_selection import ParameterSampler
+
+from multiscale.config import ParameterError
+
+Parameters = dict[str, torch.Tensor]
+
+BATCH_SIZE = 128
+"""Examples per minibatch (open in the paper)."""
+
+MOMENTUM = 0.9
+"""Momentum of the descent (open in the paper)."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the random search of §4.2 optimises."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass
+class Runs:
+    """Trained runs.
+
+    Attributes
+    ----------
+    parameters : dict of str to Tensor
+        Each of shape (n_runs, ...): the values with the best validation score.
+    scores : ndarray of shape (n_runs,)
+        Best validation score; NaN for a run whose loss was not finite from the start.
+    epochs : ndarray of shape (n_runs,), int
+        Epoch of that score, from 1.
+    history : ndarray of shape (n_epochs, n_runs)
+        Validation score after each epoch; NaN once a run has stopped.
+    """
+
+    parameters: Parameters
+    scores: np.ndarray
+    epochs: np.ndarray
+    history: np.ndarray
+
+
+def train(
+    parameters: Parameters,
+    loss: Callable[[Parameters, torch.Tensor], torch.Tensor],
+    score: Callable[[Parameters], np.ndarray],
+    n_examples: int,
+    hyperparameters: list[Hyperparameters],
+    *,
+    max_epochs: int,
+    patience: int,
+    seed: int,
+    batch_size: int = BATCH_SIZE,
+    momentum: float = MOMENTUM,
+) -> Runs:
+    """Train runs side by side until none gets better on the validation set.
+
+    Parameters
+    ----------
+    parameters : dict of str to Tensor
+        Initial values, each of shape (n_runs, ...). Those named ``bias...`` do not decay.
+    loss : callable
+        ``loss(parameters, batch)`` gives the loss of each run, shape (n_runs,), on the examples
+        whose indices are in ``batch``.
+    score : callable
+        ``score(parameters)`` gives the validation score of each run, shape (n_runs,); higher is
+        better.
+    n_examples : int
+        Training examples.
+    hyperparameters : list of Hyperparameters
+        One per run.
+    max_epochs, patience : int
+        A run stops after ``patience`` epochs without a better score.
+    seed : int
+        Of the order of the examples.
+    batch_size : int, default=128
+        Examples per minibatch.
+    momentum : float, default=0.9
+        Momentum.
+
+    Returns
+    -------
+    Runs
+        The best parameters of each run.
+
+    Raises
+    ------
+    ParameterError
+        If there are no examples.
+    """
+    if n_examples < 1:
+        raise ParameterError(f"n_examples: expected at least 1 to train on, got {n_examples}")
+    rng = np.random.default_rng(seed)
+    device = next(iter(parameters.values())).device
+    runs = _start(parameters, len(hyperparameters))
+    descent = _Descent(parameters, hyperparameters, momentum)
+    active = np.arange(len(hyperparameters))
+    for epoch in range(1, max_epochs + 1):
+        order = torch.as_tensor(rng.permutation(n_examples), device=device)
+        for batch in order.split(batch_size):
+            descent.step(lambda values, batch=batch: loss(values, batch))
+        scores = score(descent.parameters)
+        _record(runs, descent.parameters, active, scores, epoch)
+        going = (epoch - runs.epochs[active] < patience) & np.isfinite(scores)
+        if not going.any():
+            break
+        if not going.all():
+            active = active[going]
+            descent.keep(torch.as_tensor(np.flatnonzero(going), device=device))
+    return runs
+
+
+class _Descent:
+    """Gradient descent with momentum, a learning rate and a weight decay per run."""
+
+    def __init__(
+        self, parameters: Parameters, hyperparameters: list[Hyperparameters], momentum: float
+    ):
+        self.parameters = {name: value.clone() for name, value in parameters.items()}
+        self.velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        device = next(iter(parameters.values())).device
+        self.learning_rate = torch.tensor([h.learning_rate for h in hyperparameters]).to(device)
+        self.weight_decay = torch.tensor([h.weight_decay for h in hyperparameters]).to(device)
+        self.momentum = momentum
+
+    def step(self, loss: Callable[[Parameters], torch.Tensor]) -> None:
+        for value in self.parameters.values():
+            value.requires_grad_(True)
+        names = list(self.parameters)
+        # Runs do not share parameters, so the gradient of the sum holds each run's own.
+        gradients = torch.autograd.grad(
+            loss(self.parameters).sum(), [self.parameters[name] for name in names]
+        )
+        with torch.no_grad():
+            for name, gradient in zip(names, gradients, strict=True):
+                value, velocity = self.parameters[name].detach(), self.velocity[name]
+                per_run = (-1,) + (1,) * (value.ndim - 1)
+                velocity.mul_(self.momentum).add_(gradient)
+                if not name.startswith("bias"):
+                    velocity.addcmul_(value, self.weight_decay.view(per_run))
+                value.addcmul_(velocity, self.learning_rate.view(per_run), value=-1)
+                self.parameters[name] = value
+
+    def keep(self, runs: torch.Tensor) -> None:
+        """Go on with some of the runs only: the others have stopped."""
+        self.parameters = {name: value[runs] for name, value in self.parameters.items()}
+        self.velocity = {name: value[runs] for name, value in self.velocity.items()}
+        self.learning_rate, self.weight_decay = self.learning_rate[runs], self.weight_decay[runs]
+
+
+def _start(parameters: Parameters, n_runs: int) -> Runs:
+    return Runs(
+        parameters={name: value.clone() for name, value in parameters.items()},
+        scores=np.full(n_runs, np.nan),
+        epochs=np.zeros(n_runs, int),
+        history=np.empty((0, n_runs)),
+    )
+
+
+def _record(
+    runs: Runs, parameters: Parameters, active: np.ndarray, scores: np.ndarray, epoch: int
+) -> None:
+    """Note the scores of an epoch, and keep the parameters of runs that got better."""
+    row = np.full(len(runs.scores), np.nan)
+    row[active] = scores
+    runs.history = np.vstack([runs.history, row])
+    better = np.isfinite(scores) & ~(scores <= runs.scores[active])
+    for position in np.flatnonzero(better):
+        run = active[position]
+        runs.scores[run], runs.epochs[run] = scores[position], epoch
+        for name, value in parameters.items():
+            runs.parameters[name][run] = value[position].detach()
+
+
+def sample_hyperparameters(
+    n_trials: int,
+    learning_rate: tuple[float, float],
+    weight_decay: tuple[float, float],
+    seed: int,
+) -> list[Hyperparameters]:
+    """Draw the trials of a random search, log-uniformly (§4.2).
+
+    Parameters
+    ----------
+    n_trials : int
+        How many.
+    learning_rate, weight_decay : (float, float)
+        Range of each.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list of Hyperparameters
+        The trials.
+    """
+    space = {
+        "learning_rate": loguniform(*learning_rate),
+        "weight_decay": loguniform(*weight_decay),
+    }
+    sampler = ParameterSampler(space, n_trials, random_state=seed)
+    return [Hyperparameters(**{k: float(v) for k, v in trial.items()}) for trial in sampler]
+
+
+def best_trial(runs: Runs, hyperparameters: list[Hyperparameters]) -> Hyperparameters:
+    """The trial with the highest validation score.
+
+    Parameters
+    ----------
+    runs : Runs
+        The trained trials.
+    hyperparameters : list of Hyperparameters
+        What they were trained with.
+
+    Returns
+    -------
+    Hyperparameters
+        Of the best.
+
+    Raises
+    ------
+    ParameterError
+        If no trial had a finite score.
+    """
+    if not np.isfinite(runs.scores).any():
+        raise ParameterError(
+            f"random search: expected a finite score, got none from {len(hyperparameters)} trials"
+        )
+    return hyperparameters[int(np.nanargmax(runs.scores))]
