@@ -44,7 +44,6 @@ FLOW = (
     "experiments",
     "figures",
     "listen",
-    "cli",
 )
 """Modules in the order in which data flows; each imports only what stands to its left."""
 

@@ -1,0 +1,578 @@
+"""What a chapter shows: every figure of the book, from arrays that the other modules made.
+
+Each function draws on a new figure and returns it; a chapter shows it by ending a cell with it.
+Frequency is in Hz on a mel axis, time in seconds. Quantities that start at zero have a sequential
+colour scale, differences a diverging one that is centred on zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch, Rectangle
+
+from multiscale.config import SpectrogramSettings
+from multiscale.encoding import Encoder
+from multiscale.spectrogram import mel_frequencies
+
+WIDTH = 8.0
+"""Page width, inches."""
+
+SEQUENTIAL = "magma"
+DIVERGING = "vlag"
+FREQUENCIES = (125, 250, 500, 1000, 2000, 4000)
+"""Labelled frequencies, Hz."""
+
+
+def _figure(rows: int = 1, columns: int = 1, height: float = 3.0, **options):
+    sns.set_theme(style="ticks", context="notebook", font_scale=0.8)
+    # On a page of either theme a figure stands on its own white ground.
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(WIDTH, height), dpi=120, layout="constrained", **options
+    )
+    plt.close(figure)
+    return figure, axes
+
+
+def _mel_axis(ax: Axes, settings: SpectrogramSettings | None = None, label: bool = True) -> None:
+    centres = mel_frequencies(settings)
+    wanted = [f for f in FREQUENCIES if centres[0] < f < centres[-1]]
+    ax.set_yticks(np.interp(wanted, centres, np.arange(len(centres))) + 0.5)
+    ax.set_yticklabels([f"{f / 1000:g}k" if f >= 1000 else str(f) for f in wanted])
+    if label:
+        ax.set_ylabel("frequency (Hz)")
+
+
+def _show(ax: Axes, level: np.ndarray, seconds: float, signed: bool = False, limits=None):
+    """Draw (n_frames, n_mels) with time to the right and frequency up."""
+    level = np.asarray(level)
+    if limits is None:
+        limits = np.percentile(level, (1, 99.8))
+    low, high = limits
+    if signed:
+        high = max(abs(low), abs(high), 1e-6)
+        low = -high
+    return ax.imshow(
+        level.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=DIVERGING if signed else SEQUENTIAL,
+        vmin=low,
+        vmax=high,
+        extent=(0, seconds, 0, level.shape[1]),
+    )
+
+
+def spectrogram(
+    level: np.ndarray,
+    seconds: float,
+    title: str = "",
+    signed: bool = False,
+    boundaries: Sequence[float] = (),
+) -> Figure:
+    """One log-mel spectrogram or level.
+
+    Parameters
+    ----------
+    level : array-like of shape (n_frames, n_mels)
+        Log-mel values.
+    seconds : float
+        Time that it spans.
+    title : str
+        Above the axes.
+    signed : bool
+        Whether values are differences, centred on zero.
+    boundaries : sequence of float
+        Times of lines to draw, s: the edges of pooling windows.
+
+    Returns
+    -------
+    Figure
+        One panel with a colour bar.
+    """
+    figure, ax = _figure(height=2.8)
+    image = _show(ax, level, seconds, signed)
+    for time in boundaries:
+        ax.axvline(time, color="white", linewidth=1.2)
+    _mel_axis(ax)
+    ax.set(xlabel="time (s)", title=title)
+    figure.colorbar(image, ax=ax, label="log amplitude")
+    return figure
+
+
+def pipeline(
+    level: np.ndarray,
+    code: np.ndarray,
+    pooled: np.ndarray,
+    seconds: float,
+    window_length: int,
+    n_features: int = 40,
+) -> Figure:
+    """Figure 1: feature extraction at a single timescale, drawn with real values.
+
+    Parameters
+    ----------
+    level : array-like of shape (n_frames, n_mels)
+        Some whole pooling windows of a mel-spectrogram.
+    code : array-like of shape (n_pooling_windows, n_features, n_positions)
+        Features at every window position.
+    pooled : array-like of shape (n_pooling_windows, n_features)
+        Their maxima.
+    seconds : float
+        Time that ``level`` spans.
+    window_length : int
+        Frames of the small window drawn.
+    n_features : int
+        Features shown.
+
+    Returns
+    -------
+    Figure
+        Three rows joined by arrows.
+    """
+    level, code, pooled = (np.asarray(array) for array in (level, code, pooled))
+    n_pools = len(code)
+    figure, axes = _figure(3, 1, 6.4, height_ratios=(1.3, 1.0, 0.9))
+    _show(axes[0], level, seconds)
+    _mel_axis(axes[0])
+    flat = np.concatenate(list(code[:, :n_features]), axis=1)
+    limit = np.percentile(np.abs(flat), 99.5)
+    options = {"aspect": "auto", "interpolation": "nearest", "cmap": DIVERGING, "origin": "lower"}
+    axes[1].imshow(flat, vmin=-limit, vmax=limit, extent=(0, seconds, 0, n_features), **options)
+    axes[2].imshow(
+        pooled[:, :n_features].T,
+        vmin=-limit,
+        vmax=limit,
+        extent=(0, seconds, 0, n_features),
+        **options,
+    )
+    edges = np.arange(1, n_pools) * seconds / n_pools
+    for ax, colour in zip(axes, ("white", "black", "black"), strict=True):
+        for edge in edges:
+            ax.axvline(edge, color=colour, linewidth=1.5)
+    _draw_window(axes, seconds, window_length, len(level), level.shape[1], n_features)
+    axes[0].set_title(f"mel-spectrogram, in {n_pools} pooling windows", loc="left")
+    axes[1].set_title(
+        "whitened and encoded: features at every position of the small window", loc="left"
+    )
+    axes[2].set_title("maximum over each pooling window", loc="left")
+    axes[1].set_ylabel("feature")
+    axes[2].set(ylabel="feature", xlabel="time (s)")
+    return figure
+
+
+def _draw_window(
+    axes: np.ndarray, seconds: float, length: int, n_frames: int, n_mels: int, n_features: int
+) -> None:
+    """The small window of Figure 1 and the way of its values through the rows."""
+    frame = seconds / n_frames
+    left = 0.3 * seconds
+    # Drawn at least wide enough to be seen.
+    width = max(length * frame, seconds / 150)
+    axes[0].add_patch(Rectangle((left, 0), width, n_mels, fill=False, color="cyan", linewidth=1.5))
+    axes[1].add_patch(
+        Rectangle((left, 0), width, n_features, fill=False, color="tab:green", linewidth=1.5)
+    )
+    centre = left + width / 2
+    for above, below, top, words in (
+        (axes[0], axes[1], 0, "PCA whitening, then times dictionary"),
+        (axes[1], axes[2], 0, "max pooling"),
+    ):
+        bottom = n_features
+        arrow = ConnectionPatch(
+            (centre, top),
+            (centre, bottom),
+            "data",
+            "data",
+            axesA=above,
+            axesB=below,
+            arrowstyle="-|>",
+            color="tab:green",
+            linewidth=2,
+        )
+        above.figure.add_artist(arrow)
+        below.annotate(
+            words,
+            (centre, bottom),
+            xytext=(10, -14),
+            textcoords="offset points",
+            color="black",
+            fontsize=9,
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "tab:green"},
+        )
+
+
+def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) -> Figure:
+    """Figure 2: multiscale representations side by side, level 0 at the bottom.
+
+    Parameters
+    ----------
+    columns : dict of str to list of array-like of shape (n_frames, n_mels)
+        Title -> levels, finest first. Under "Laplacian ..." all levels but the last are drawn as
+        differences.
+    seconds : float
+        Time that they span.
+
+    Returns
+    -------
+    Figure
+        Levels by representations.
+    """
+    n_levels = max(len(levels) for levels in columns.values())
+    figure, axes = _figure(
+        n_levels, len(columns), 1.35 * n_levels + 0.9, sharex=True, sharey=True, squeeze=False
+    )
+    limits = np.percentile(np.asarray(next(iter(columns.values()))[0]), (1, 99.8))
+    for column, (title, levels) in enumerate(columns.items()):
+        for index, level in enumerate(levels):
+            ax = axes[n_levels - 1 - index, column]
+            signed = title.startswith("Laplacian") and index < len(levels) - 1
+            image = _show(ax, level, seconds, signed, None if signed else limits)
+            ax.set_title(f"level {index}", loc="right", fontsize=8, pad=2)
+            _mel_axis(ax, label=False)
+            if signed and index == 0:
+                figure.colorbar(image, ax=axes[:, column], label="difference", shrink=0.4)
+        axes[0, column].set_title(title, loc="left", fontsize=9)
+        axes[-1, column].set_xlabel("time (s)")
+    figure.supylabel("frequency (Hz)", fontsize=9)
+    return figure
+
+
+def learned_features(rows: dict[str, Sequence[Encoder]], n_shown: int = 8, seed: int = 0) -> Figure:
+    """Figure 3: a random selection of features at each level, frequency upwards.
+
+    Parameters
+    ----------
+    rows : dict of str to list of Encoder
+        Title -> encoders of the levels, finest first.
+    n_shown : int
+        Features per level.
+    seed : int
+        Of the selection.
+
+    Returns
+    -------
+    Figure
+        Titles by levels, each a strip of features.
+    """
+    rng = np.random.default_rng(seed)
+    n_levels = len(next(iter(rows.values())))
+    figure, axes = _figure(len(rows), n_levels, 2.3 * len(rows) + 0.4, sharey=True, squeeze=False)
+    for row, (title, encoders) in enumerate(rows.items()):
+        for level, encoder in enumerate(encoders):
+            chosen = np.sort(rng.choice(len(encoder), min(n_shown, len(encoder)), replace=False))
+            ax = axes[row, level]
+            _show_patches(ax, encoder.patches[chosen])
+            if row == 0:
+                ax.set_title(f"level {level}")
+            if level == 0:
+                _mel_axis(ax)
+                ax.set_ylabel(f"{title}\nfrequency (Hz)")
+    return figure
+
+
+def _show_patches(ax: Axes, patches: np.ndarray) -> None:
+    """Features beside each other, each scaled to its own largest value, with gaps between."""
+    _, length, n_mels = patches.shape
+    scaled = patches / np.abs(patches).max(axis=(1, 2), keepdims=True)
+    gap = np.full((1, n_mels), np.nan)
+    strip = np.concatenate([part for patch in scaled for part in (patch, gap)][:-1])
+    ax.set_facecolor("white")
+    _show(ax, strip, len(strip), signed=True, limits=(-1, 1))
+    ax.set_xticks([])
+    sns.despine(ax=ax, bottom=True)
+    ax.set_xlabel(f"{length} frame{'s' if length > 1 else ''} each")
+
+
+def dictionary(patches: np.ndarray, order: np.ndarray | None = None, title: str = "") -> Figure:
+    """A whole dictionary of single frames as one image: a column per mean.
+
+    Parameters
+    ----------
+    patches : ndarray of shape (n_features, n_mels)
+        Features as frames.
+    order : ndarray of shape (n_features,), optional
+        Order of the columns; by default by the frequency of the largest value.
+    title : str
+        Above the axes.
+
+    Returns
+    -------
+    Figure
+        Features by frequency.
+    """
+    patches = patches / np.abs(patches).max(axis=1, keepdims=True)
+    order = np.argsort(np.abs(patches).argmax(axis=1)) if order is None else order
+    figure, ax = _figure(height=3.2)
+    image = _show(ax, patches[order], len(patches), signed=True, limits=(-1, 1))
+    _mel_axis(ax)
+    ax.set(xlabel="feature, in order of the frequency of its peak", title=title)
+    figure.colorbar(image, ax=ax, label="relative amplitude")
+    return figure
+
+
+def whitening(windows: np.ndarray, whitened: np.ndarray, variance: np.ndarray) -> Figure:
+    """Covariance before and after whitening, and the variance of the components.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, n_mels)
+        Single frames.
+    whitened : ndarray of shape (n_windows, n_components)
+        The same, whitened.
+    variance : ndarray of shape (n_values,)
+        Variance of all components, in falling order.
+
+    Returns
+    -------
+    Figure
+        Three panels.
+    """
+    figure, axes = _figure(1, 3, 2.7)
+    before = np.corrcoef(windows.T)
+    image = axes[0].imshow(before, cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
+    axes[0].set(title="correlation of mel bands", xlabel="mel band", ylabel="mel band")
+    after = np.cov(whitened.T)
+    axes[1].imshow(after, cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
+    axes[1].set(title="covariance when whitened", xlabel="component", ylabel="component")
+    figure.colorbar(image, ax=axes[:2], shrink=0.8)
+    share = np.cumsum(variance) / np.sum(variance)
+    axes[2].plot(np.arange(1, len(share) + 1), 100 * share)
+    axes[2].axvline(whitened.shape[1], color="tab:red", linewidth=1)
+    axes[2].set(
+        title=f"{whitened.shape[1]} of {len(share)} components kept",
+        xlabel="components kept",
+        ylabel="variance kept (%)",
+        xscale="log",
+    )
+    sns.despine(ax=axes[2])
+    return figure
+
+
+def unit_circle(samples: np.ndarray, labels: np.ndarray, means: np.ndarray) -> Figure:
+    """Spherical K-means in two dimensions: samples, their means, and the circle they stay on.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, 2)
+        Whitened samples.
+    labels : ndarray of shape (n_samples,)
+        Mean of each.
+    means : ndarray of shape (n_means, 2)
+        Of unit norm.
+
+    Returns
+    -------
+    Figure
+        One square panel.
+    """
+    figure, ax = _figure(height=4.0)
+    palette = sns.color_palette("colorblind", len(means))
+    for index, (mean, colour) in enumerate(zip(means, palette, strict=True)):
+        own = samples[labels == index]
+        ax.scatter(*own.T, s=6, color=colour, alpha=0.5, linewidths=0)
+        ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
+        ax.annotate(
+            "", mean, (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.5}
+        )
+    ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
+    ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
+    ax.set(xlabel="first whitened component", ylabel="second whitened component")
+    sns.despine(ax=ax)
+    return figure
+
+
+def pooling(code: np.ndarray, pooled: dict[str, np.ndarray], seconds: float) -> Figure:
+    """One feature over time, and what each pooling function keeps of it.
+
+    Parameters
+    ----------
+    code : ndarray of shape (n_positions,)
+        The feature at every position.
+    pooled : dict of str to ndarray of shape (n_pooling_windows,)
+        Name -> one value per pooling window.
+    seconds : float
+        Time that they span.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, ax = _figure(height=2.6)
+    times = (np.arange(len(code)) + 0.5) * seconds / len(code)
+    ax.plot(times, code, color="0.6", linewidth=0.8, label="feature")
+    for (name, values), colour in zip(
+        pooled.items(), sns.color_palette("colorblind"), strict=False
+    ):
+        edges = np.linspace(0, seconds, len(values) + 1)
+        ax.stairs(values, edges, color=colour, linewidth=2, label=name, baseline=None)
+    ax.set(xlabel="time (s)", ylabel="feature value", xlim=(0, seconds))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    sns.despine(ax=ax)
+    return figure
+
+
+def curves(
+    table: pd.DataFrame, x: str, y: str, line: str | None = None, log_y: bool = False
+) -> Figure:
+    """Lines from a tidy table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per point.
+    x, y : str
+        Columns, whose names are the axis labels.
+    line : str, optional
+        Column that tells lines apart.
+    log_y : bool
+        Whether the vertical axis is logarithmic.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, ax = _figure(height=2.8)
+    palette = sns.color_palette("crest", table[line].nunique()) if line else None
+    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker="o", markersize=4, ax=ax)
+    if log_y:
+        ax.set_yscale("log")
+    if line:
+        sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False)
+    sns.despine(ax=ax)
+    return figure
+
+
+def bars(
+    table: pd.DataFrame, x: str, y: str, hue: str | None = None, reference: float | None = None
+) -> Figure:
+    """Horizontal bars, or points where ``hue`` compares several, from a tidy table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per bar.
+    x : str
+        Column of lengths, whose name is the axis label.
+    y : str
+        Column of names.
+    hue : str, optional
+        Column that tells apart what is compared.
+    reference : float, optional
+        Where to draw a line, such as 0.5 for the AUC of a guess.
+
+    Returns
+    -------
+    Figure
+        One panel, as high as it has names.
+    """
+    figure, ax = _figure(height=0.7 + 0.2 * table[y].nunique())
+    if hue is None:
+        sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue")
+    else:
+        sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5, palette="colorblind")
+        sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False)
+        ax.grid(axis="y", linewidth=0.4)
+    if reference is not None:
+        ax.axvline(reference, color="0.4", linewidth=1, linestyle="--")
+    ax.set_ylabel("")
+    sns.despine(ax=ax)
+    return figure
+
+
+def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
+    """A table as colours: rows by columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Numbers; index and columns name them.
+    label : str
+        What the numbers are, with their unit.
+    signed : bool
+        Whether they are centred on zero.
+
+    Returns
+    -------
+    Figure
+        One panel with a colour bar.
+    """
+    figure, ax = _figure(height=0.9 + 0.17 * len(table))
+    sns.heatmap(
+        table,
+        ax=ax,
+        cmap=DIVERGING if signed else SEQUENTIAL,
+        center=0 if signed else None,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_kws={"label": label},
+    )
+    ax.tick_params(labelsize=7)
+    ax.set(xlabel="", ylabel="")
+    return figure
+
+
+def search(rates: np.ndarray, decays: np.ndarray, scores: np.ndarray, label: str) -> Figure:
+    """Trials of a random search, coloured by validation score; the best is circled.
+
+    Parameters
+    ----------
+    rates, decays, scores : ndarray of shape (n_trials,)
+        Learning rate, weight decay and validation score.
+    label : str
+        What the score is.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, ax = _figure(height=3.0)
+    points = ax.scatter(rates, decays, c=scores, cmap="viridis", s=60)
+    best = int(np.nanargmax(scores))
+    ax.scatter(rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red")
+    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
+    figure.colorbar(points, ax=ax, label=label)
+    sns.despine(ax=ax)
+    return figure
+
+
+def clip_map(points: np.ndarray, artists: np.ndarray, n_named: int = 10, seed: int = 0) -> Figure:
+    """Clips in two dimensions, some artists in colour.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_clips, 2)
+        Places.
+    artists : ndarray of shape (n_clips,)
+        Artist of each clip.
+    n_named : int
+        Artists shown in colour; the others are grey.
+    seed : int
+        Of their choice.
+
+    Returns
+    -------
+    Figure
+        One panel with a legend.
+    """
+    figure, ax = _figure(height=4.4)
+    names, counts = np.unique(artists.astype(str), return_counts=True)
+    several = names[counts > 1]
+    rng = np.random.default_rng(seed)
+    named = np.sort(rng.choice(several, min(n_named, len(several)), replace=False))
+    ax.scatter(*points.T, s=14, color="0.85", linewidths=0)
+    for name, colour in zip(named, sns.color_palette("tab10", len(named)), strict=True):
+        ax.scatter(*points[artists == name].T, s=34, color=colour, label=name)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="artist")
+    ax.set(xticks=[], yticks=[], xlabel="first principal axis", ylabel="second principal axis")
+    return figure

@@ -1,0 +1,125 @@
+"""What a chapter plays: clips, the levels of a representation, learned features as sound.
+
+Players carry their sound as MP3 inside the page, so that a chapter sounds the same in the book,
+in JupyterLab and in a page sent by mail, and fetches nothing when read.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+from IPython.display import HTML
+
+from multiscale.config import SpectrogramSettings
+from multiscale.spectrogram import mel_filter_bank
+
+LOUDNESS = 0.08
+"""Root mean square that a player without ``keep_level`` is brought to."""
+
+
+def player(
+    signal: np.ndarray,
+    caption: str,
+    *,
+    sample_rate: int = 16_000,
+    seconds: float | None = 10.0,
+    keep_level: bool = False,
+) -> HTML:
+    """An audio player with a caption.
+
+    Parameters
+    ----------
+    signal : array-like of shape (n_samples,)
+        Mono audio.
+    caption : str
+        What is heard; plain text.
+    sample_rate : int, default=16000
+        In Hz.
+    seconds : float or None, default=10.0
+        Only that much from the start; None for all.
+    keep_level : bool, default=False
+        Whether to leave the level as it is, where loudness is the point. Otherwise players sound
+        about equally loud.
+
+    Returns
+    -------
+    IPython.display.HTML
+        To be the last line of a cell, or part of :func:`players`.
+    """
+    signal = np.asarray(signal, np.float32)
+    if seconds is not None:
+        signal = signal[: round(seconds * sample_rate)]
+    if not keep_level:
+        signal = signal * (LOUDNESS / max(float(np.sqrt(np.mean(signal**2))), 1e-6))
+    sound = base64.b64encode(_mp3(np.clip(signal, -1, 1), sample_rate)).decode()
+    return HTML(
+        '<figure class="player"><figcaption>'
+        f"{html.escape(caption)}</figcaption>"
+        f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{sound}"></audio></figure>'
+    )
+
+
+def players(*items: HTML) -> HTML:
+    """Several players side by side, as many to a row as fit."""
+    inside = "".join(item.data for item in items)
+    return HTML(f'<div class="players">{inside}</div>')
+
+
+def vocode(
+    level: np.ndarray | torch.Tensor,
+    n_frames: int,
+    mean: np.ndarray | torch.Tensor | None = None,
+    settings: SpectrogramSettings | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Make a level audible: noise, shaped in time and frequency as the level says.
+
+    Parameters
+    ----------
+    level : array-like of shape (n_level_frames, n_mels)
+        Log-mel values of one level of a representation.
+    n_frames : int
+        Frames at level 0; the level is stretched to them by straight lines.
+    mean : array-like of shape (n_mels,), optional
+        Added to every frame; the mean spectrum, for a Laplacian level, which is a difference.
+    settings : SpectrogramSettings, optional
+        Of level 0; by default the paper's.
+    seed : int, default=0
+        Of the noise.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float32
+        Whatever the level has kept is heard; what it has lost is not.
+    """
+    settings = settings or SpectrogramSettings()
+    level = np.asarray(level, np.float64)
+    level = level if mean is None else level + np.asarray(mean, np.float64)
+    # A frame of a coarser level stands in the middle of those it was made from.
+    stretch = n_frames / len(level)
+    places = (np.arange(len(level)) + 0.5) * stretch - 0.5
+    stretched = np.stack([np.interp(np.arange(n_frames), places, band) for band in level.T])
+    bank = mel_filter_bank(settings, settings.n_fft)
+    magnitude = np.expm1(np.clip(stretched, 0, None)) / settings.log_constant
+    per_bin = (bank / bank.sum(axis=1, keepdims=True)).T @ magnitude
+    # Undo the area norm of the filters, and the overlap of neighbours.
+    per_bin /= np.maximum((bank.T @ np.ones(len(bank)))[:, None], bank.max() / 100)
+    noise = np.random.default_rng(seed).standard_normal((n_frames - 1) * settings.hop_length)
+    carrier = librosa.stft(noise, n_fft=settings.n_fft, hop_length=settings.hop_length)
+    phase = carrier[:, :n_frames] / np.maximum(np.abs(carrier[:, :n_frames]), 1e-9)
+    signal = librosa.istft(per_bin * phase, hop_length=settings.hop_length)
+    return (signal / max(np.abs(signal).max(), 1e-9) * 0.8).astype(np.float32)
+
+
+def _mp3(signal: np.ndarray, sample_rate: int) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer, signal, sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.6
+    )
+    return buffer.getvalue()
