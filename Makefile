@@ -1,0 +1,58 @@
+# Needs make (3.81 or later) and Python 3.11 or later; everything else goes into .venv.
+PYTHON  ?= python3
+VENV    ?= .venv
+PROFILE ?= laptop
+
+BIN   := $(VENV)/bin
+READY := $(VENV)/.installed
+BUSY  := $(VENV)/.installing
+
+# This environment's kernel and packages, never the user's own.
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help env book test rerun lab serve lint clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## */\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+	  printf '%-7s %s\n' "$$name" "$$text"; done
+
+env: $(READY)  ## make .venv from requirements.lock
+
+book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml]
+	@$(BIN)/python tools/build_book.py --profile $(PROFILE)
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest
+
+rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P="n_levels=4 seed=1"
+	@$(BIN)/python tools/rerun.py "$(CHAPTER)" --parameters "$(P)" $(if $(filter command% env%,$(origin PROFILE)),--profile $(PROFILE))
+
+lab: $(READY)  ## open the chapters in JupyterLab
+	@$(BIN)/python -m jupyterlab book
+
+serve: $(READY)  ## show _build/html at http://localhost:8000
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+lint: $(READY)  ## check style and docstrings
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+	@$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(find lib tools -name '*.py')
+
+clean:  ## remove _build and _runs; data and .venv stay
+	rm -rf _build _runs
+
+# A killed install can leave half a package that looks whole to pip: begin anew then.
+# Most Linux wheels of torch need CUDA packages that the lock does not name: torch comes first,
+# with what it depends on.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test ! -e $(BUSY) || rm -rf $(VENV)
+	@mkdir -p $(VENV) && touch $(BUSY)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c requirements.lock torch
+	$(BIN)/python -m pip install --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@rm $(BUSY) && touch $(READY)

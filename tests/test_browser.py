@@ -1,0 +1,160 @@
+"""Every page of the built book, in a real browser that must not leave this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urldefrag
+
+import pytest
+
+HTML = Path(__file__).parents[1] / "_build" / "html"
+PAGES = sorted(p.relative_to(HTML).as_posix() for p in HTML.glob("book/*.html"))
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+MEDIA_STATE = """async () => {
+  const media = [...document.querySelectorAll('audio, video')];
+  await Promise.all(media.map(m => new Promise(done => {
+    if (m.readyState >= 1 || m.error) return done();
+    m.addEventListener('loadedmetadata', done);
+    m.addEventListener('error', done);
+    m.querySelectorAll('source').forEach(s => s.addEventListener('error', done));
+    setTimeout(done, 20000);
+    m.preload = 'metadata';
+    m.load();
+  })));
+  return media.map(m => [m.currentSrc.slice(0, 200), m.duration || 0]);
+}"""
+IMAGE_STATE = """async () => {
+  const images = [...document.images];
+  images.forEach(i => { i.loading = 'eager'; });
+  await Promise.all(images.map(i => i.decode().catch(() => null)));
+  return images.map(i => [i.src.slice(0, 200), i.naturalWidth]);
+}"""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a line on standard error for each."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Address of the book, served from this machine."""
+    reason = None
+    if not PAGES:
+        reason = "there is no built book: run `make book` first"
+    elif CHROMIUM is None:
+        reason = "there is no chromium or google-chrome (Debian: apt-get install chromium)"
+    if reason and os.environ.get("MULTISCALE_REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    handler = partial(QuietHandler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser(site):
+    """Debian's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, site):
+    """A tab; the test fails if it complained, or asked anything of another host."""
+    page = browser.new_page()
+    complaints = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if not r.ok else None)
+
+    def keep_inside(route):
+        if not route.request.url.startswith(site):
+            complaints.append(f"left the machine: {route.request.url}")
+        route.continue_() if route.request.url.startswith(site) else route.abort()
+
+    page.route(lambda url: not url.startswith(("data:", "blob:")), keep_inside)
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def targets(page) -> set[str]:
+    """Absolute addresses of a page's links into the book."""
+    links = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)")
+    return {link for link in links if link.startswith(page.url.split("/book/")[0])}
+
+
+@pytest.mark.parametrize("name", PAGES or ["no book"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_whole(page, site, name, theme):
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{site}/{name}", wait_until="load")
+    assert page.get_attribute("html", "data-theme") == theme
+    for source, width in page.evaluate(IMAGE_STATE):
+        assert width > 0, source
+    for source, duration in page.evaluate(MEDIA_STATE):
+        assert duration > 0, source
+    formulas = page.locator(".math:not(.highlight *)").count()
+    if formulas:
+        page.wait_for_selector("mjx-container")
+        page.wait_for_function("MathJax.startup.promise.then(() => true)")
+        assert page.locator(".math mjx-container").count() >= formulas
+        assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+
+
+def test_every_internal_link_leads_somewhere(page, site):
+    anchors, wanted = {}, {}
+    queue = [f"{site}/{name}" for name in PAGES]
+    for address in queue:
+        response = page.goto(address, wait_until="domcontentloaded")
+        assert response.ok, f"{wanted.get(address, 'the book')} links to {address}"
+        ids = "e => e.map(x => x.id || x.getAttribute('name'))"
+        anchors[address] = set(page.eval_on_selector_all("[id], a[name]", ids))
+        for target in targets(page):
+            wanted.setdefault(target, address)
+            file = urldefrag(target).url
+            if file.endswith((".html", "/")) and file not in queue:
+                queue.append(file)
+    for target, address in wanted.items():
+        file, fragment = urldefrag(target)
+        if file in anchors:
+            assert not fragment or fragment in anchors[file], f"{address} links to {target}"
+        else:
+            assert page.request.get(file).ok, f"{address} links to {target}"
+    assert len(anchors) >= len(PAGES)
+
+
+def test_search_finds_pages_offline(page, site):
+    page.goto(f"{site}/search.html?q=pyramid")
+    page.wait_for_selector("#search-results li a")
+    found = page.eval_on_selector_all("#search-results li a", "links => links.map(x => x.href)")
+    assert any("pyramid" in link for link in found)
+
+
+def test_the_front_door_leads_to_the_book(page, site):
+    page.goto(f"{site}/index.html")
+    page.wait_for_url("**/book/index.html")
+    assert page.locator("h1").count() >= 1

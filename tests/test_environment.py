@@ -1,0 +1,103 @@
+"""The lock, environment.yml, pyproject.toml, the imports and what is installed agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import distributions, packages_distributions
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+LOCK = {
+    canonicalize_name(name): version
+    for name, _, version in (line.partition("==") for line in LINES if "==" in line)
+}
+HOMES = packages_distributions()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NEEDED = {canonicalize_name(Requirement(need).name) for need in PROJECT["dependencies"]}
+OWN = {"multiscale"} | {path.stem for path in (ROOT / "tools").glob("*.py")}
+
+
+def imports_of(source: str) -> set[str]:
+    """Top-level names that Python source imports."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - OWN
+
+
+def packages_of(name: str) -> set[str]:
+    """Installed packages that provide an import name."""
+    return {canonicalize_name(package) for package in HOMES.get(name, [])}
+
+
+def all_imports() -> set[str]:
+    """Third-party names imported anywhere in the project."""
+    folders = ("lib", "tools", "tests", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    names = set().union(*(imports_of(path.read_text(encoding="utf-8")) for path in files))
+    for path in (ROOT / "book").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        names |= set().union(*(imports_of(c.source) for c in cells if c.cell_type == "code"))
+    return names
+
+
+def test_every_line_of_the_lock_is_one_pinned_public_version():
+    pinned = re.compile(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.!]*")
+    assert [line for line in LINES if not pinned.fullmatch(line)] == []
+    assert len(LOCK) == len(LINES)
+    assert sorted(LINES, key=lambda line: line.partition("==")[0].lower()) == LINES
+
+
+def test_what_is_installed_is_what_the_lock_says():
+    installed = {
+        canonicalize_name(d.metadata["Name"]): Version(d.version).public for d in distributions()
+    }
+    assert {name: installed.get(name) for name in LOCK} == LOCK
+
+
+def test_the_lock_names_all_that_pyproject_needs():
+    assert set(LOCK) >= NEEDED
+
+
+def test_the_lock_names_all_that_is_imported():
+    assert {name for name in all_imports() if not packages_of(name) & set(LOCK)} == set()
+
+
+def test_pyproject_names_all_that_the_library_imports():
+    files = (ROOT / "lib").rglob("*.py")
+    names = set().union(*(imports_of(path.read_text(encoding="utf-8")) for path in files))
+    assert {name for name in names if not packages_of(name) & NEEDED} == set()
+
+
+@pytest.fixture(scope="module")
+def conda():
+    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
+def test_conda_gives_python_and_pip_and_the_lock_gives_the_rest(conda):
+    assert conda["name"] == "multiscale"
+    assert conda["channels"] == ["conda-forge"]
+    *packages, pip = conda["dependencies"]
+    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
+    names = [re.split(r"[<>=!]", package)[0] for package in packages]
+    assert names == ["python", "pip", "make", "pyaudio"]
+
+
+def test_conda_and_pip_ask_for_the_same_python(conda):
+    asked = conda["dependencies"][0].removeprefix("python")
+    assert asked.split(",")[0] == PROJECT["requires-python"]
+    assert Requirement(f"python{asked}").specifier.contains(sys.version.split()[0])

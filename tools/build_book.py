@@ -1,0 +1,160 @@
+"""Build the book: papermill runs the chapters, jupyter-book makes the pages.
+
+A chapter runs again only when its key changes: the hash of the notebook, its parameters, the
+library's source and the lock. Each result is a folder that appears whole or not at all, so a
+build that was killed goes on where it stopped and ends in the same book.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from contents import TOOLS, Chapter, plan
+from filelock import FileLock
+from multiscale.config import PROJECT_ROOT, ParameterError, Profile, load_profile
+from pages import update_pages
+from tqdm import tqdm
+
+JOBS = min(2, os.cpu_count() or 1)
+
+
+def prepare_data(profile: Profile) -> None:
+    """Render or fetch the clips, and compile once what every chapter would compile.
+
+    Parameters
+    ----------
+    profile : Profile
+        Names the data set.
+    """
+    import librosa
+    import matplotlib.font_manager  # noqa: F401  (builds matplotlib's font cache)
+    from multiscale import datasets
+
+    librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=40)
+    datasets.load(profile.dataset)
+
+
+def run_all(chapters: list[Chapter]) -> list[str]:
+    """Run chapters, `JOBS` at a time, each in a process of its own.
+
+    Parameters
+    ----------
+    chapters : list of Chapter
+        Those to run.
+
+    Returns
+    -------
+    list of str
+        Messages of those that failed.
+    """
+    if not chapters:
+        return []
+    running, failures = [], []
+    with ThreadPoolExecutor(JOBS) as pool, tqdm(total=len(chapters), unit="chapter") as bar:
+
+        def run(chapter: Chapter) -> tuple[int, str]:
+            running.append(chapter.notebook.stem)
+            bar.set_postfix_str(", ".join(running))
+            result = run_in_child(chapter)
+            running.remove(chapter.notebook.stem)
+            return result
+
+        jobs = {pool.submit(run, chapter): chapter.notebook.stem for chapter in chapters}
+        for job in as_completed(jobs):
+            failed, message = job.result()
+            if failed:
+                failures.append(message)
+            elif message:
+                bar.write(f"{jobs[job]} wrote to standard error:\n{message}")
+            bar.update()
+    return failures
+
+
+def run_in_child(chapter: Chapter) -> tuple[int, str]:
+    """Run a chapter in a process that ends with this one; its exit status and its message."""
+    threads = str(max(1, (os.cpu_count() or 1) // JOBS))
+    fixed = {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
+    command = [sys.executable, str(TOOLS / "chapters.py"), str(chapter.notebook)]
+    command += [str(chapter.folder), json.dumps(chapter.parameters)]
+    command += [chapter.provenance, chapter.key]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            command,
+            env={**os.environ, **fixed},
+            stdin=subprocess.PIPE,  # stays open as long as this process lives
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as child,
+    ):
+        message = child.stdout.read().strip()
+        failed = child.wait()
+        log.seek(0)
+        return failed, message or (log.read().strip() if failed else "")
+
+
+def build(root: Path, profile_name: str, prepare: Callable[[Profile], None] = prepare_data) -> int:
+    """Make the book, doing only what changed.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of ``_config.yml``, ``_toc.yml`` and ``book``.
+    profile_name : str
+        Name of a profile, or path of a ``.yaml``.
+    prepare : callable
+        Makes the data of a profile ready, called when a chapter has to run.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 if a chapter or a page failed.
+    """
+    profile = load_profile(profile_name)
+    is_file = profile_name.endswith(".yaml")
+    chapters = plan(root, profile, str(Path(profile_name).resolve()) if is_file else profile_name)
+    for leftover in (root / "_build" / "chapters" / profile.name).glob(".*"):
+        shutil.rmtree(leftover)  # of a build that was killed
+    stale = [chapter for chapter in chapters if not chapter.is_current]
+    if stale:
+        prepare(profile)
+    else:
+        print(f"all {len(chapters)} chapters are up to date")
+    if failures := run_all(stale):
+        print("\n".join(failures), file=sys.stderr)
+        print(f"{len(failures)} of {len(chapters)} chapters failed: no book", file=sys.stderr)
+        return 1
+    if not update_pages(root, chapters):
+        print("jupyter-book complained: no new book", file=sys.stderr)
+        return 1
+    print(root / "_build" / "html" / "index.html")
+    return 0
+
+
+def main() -> int:
+    """Build the book of this project."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="laptop", help="smoke, laptop, paper or a .yaml file")
+    arguments = parser.parse_args()
+    lock = PROJECT_ROOT / "_build" / ".lock"
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(lock):  # a second build waits for the first
+            return build(PROJECT_ROOT, arguments.profile)
+    except ParameterError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Sphinx extension: pages that ask nothing of the network, and say what made them."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+MATHJAX = "mathjax/tex-svg-full.js"
+"""One file that holds MathJax and its fonts; from the package sphinx-mathjax-offline."""
+
+
+def drop_thebe(app: Sphinx, config: object) -> None:
+    """Unplug Thebe, which jupyter-book loads always and which would fetch its scripts.
+
+    Parameters
+    ----------
+    app : Sphinx
+        The application, its extensions loaded.
+    config : Config
+        As Sphinx gives it.
+    """
+    for listeners in app.events.listeners.values():
+        listeners[:] = [x for x in listeners if x.handler.__module__ != "sphinx_thebe"]
+
+
+def keep_local(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Drop scripts and styles of other hosts, and Thebe's.
+
+    Parameters
+    ----------
+    app, page, template, doctree
+        As Sphinx gives them.
+    context : dict
+        Of the page's template; changed in place.
+    """
+
+    def is_local(asset: object) -> bool:
+        name = str(getattr(asset, "filename", asset))
+        return "://" not in name and "thebe" not in name
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [asset for asset in context[kind] if is_local(asset)]
+
+
+def add_provenance(
+    app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None
+) -> None:
+    """Put the runner's sentence (profile, data set, version) at the foot of a chapter.
+
+    Parameters
+    ----------
+    app, page, template, doctree
+        As Sphinx gives them.
+    context : dict
+        Of the page's template; changed in place.
+    """
+    sentence = app.env.metadata.get(page, {}).get("provenance")
+    if sentence:
+        context["body"] += f'<p class="provenance"><small>{html.escape(sentence)}</small></p>'
+
+
+def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax beside the pages.
+
+    Parameters
+    ----------
+    app : Sphinx
+        The application, its pages written.
+    error : Exception or None
+        What ended the build, if anything did.
+    """
+    if error is None and app.builder.format == "html":
+        package = Path(find_spec("sphinx-mathjax-offline").origin).parent
+        target = Path(app.outdir) / "_static" / MATHJAX
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(package / "static" / MATHJAX, target)
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect to Sphinx.
+
+    Parameters
+    ----------
+    app : Sphinx
+        The application.
+
+    Returns
+    -------
+    dict
+        What Sphinx asks of an extension.
+    """
+    app.config.mathjax_path = MATHJAX
+    app.connect("config-inited", drop_thebe)
+    app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
+    app.connect("html-page-context", add_provenance)
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
