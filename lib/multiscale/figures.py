@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
-from multiscale.config import SpectrogramSettings
 from multiscale.encoding import Encoder
 from multiscale.spectrogram import mel_frequencies
 
@@ -40,9 +39,9 @@ def _figure(rows: int = 1, columns: int = 1, height: float = 3.0, **options):
     return figure, axes
 
 
-def _mel_axis(ax: Axes, settings: SpectrogramSettings | None = None, label: bool = True) -> None:
-    centres = mel_frequencies(settings)
-    wanted = [f for f in FREQUENCIES if centres[0] < f < centres[-1]]
+def _mel_axis(ax: Axes, label: bool = True, frequencies: Sequence[float] = FREQUENCIES) -> None:
+    centres = mel_frequencies()
+    wanted = [f for f in frequencies if centres[0] < f < centres[-1]]
     ax.set_yticks(np.interp(wanted, centres, np.arange(len(centres))) + 0.5)
     ax.set_yticklabels([f"{f / 1000:g}k" if f >= 1000 else str(f) for f in wanted])
     if label:
@@ -236,7 +235,7 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
             signed = title.startswith("Laplacian") and index < len(levels) - 1
             image = _show(ax, level, seconds, signed, None if signed else limits)
             ax.set_title(f"level {index}", loc="right", fontsize=8, pad=2)
-            _mel_axis(ax, label=False)
+            _mel_axis(ax, label=False, frequencies=FREQUENCIES[1::2])
             if signed and index == 0:
                 figure.colorbar(image, ax=axes[:, column], label="difference", shrink=0.4)
         axes[0, column].set_title(title, loc="left", fontsize=9)

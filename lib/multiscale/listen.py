@@ -1,14 +1,18 @@
 """What a chapter plays: clips, the levels of a representation, learned features as sound.
 
-Players carry their sound as MP3 inside the page, so that a chapter sounds the same in the book,
-in JupyterLab and in a page sent by mail, and fetches nothing when read.
+Sound is MP3. The build of the book names a folder in ``$MULTISCALE_FILES``, whose last two parts
+are its address seen from the page, and sound goes there as files; anywhere else a player carries
+its sound inside, so that a chapter plays in JupyterLab and in a page sent by mail.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
+import os
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -57,11 +61,11 @@ def player(
         signal = signal[: round(seconds * sample_rate)]
     if not keep_level:
         signal = signal * (LOUDNESS / max(float(np.sqrt(np.mean(signal**2))), 1e-6))
-    sound = base64.b64encode(_mp3(np.clip(signal, -1, 1), sample_rate)).decode()
+    source = _source(_mp3(np.clip(signal, -1, 1), sample_rate))
     return HTML(
         '<figure class="player"><figcaption>'
         f"{html.escape(caption)}</figcaption>"
-        f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{sound}"></audio></figure>'
+        f'<audio controls preload="metadata" src="{source}"></audio></figure>'
     )
 
 
@@ -115,6 +119,17 @@ def vocode(
     phase = carrier[:, :n_frames] / np.maximum(np.abs(carrier[:, :n_frames]), 1e-9)
     signal = librosa.istft(per_bin * phase, hop_length=settings.hop_length)
     return (signal / max(np.abs(signal).max(), 1e-9) * 0.8).astype(np.float32)
+
+
+def _source(sound: bytes) -> str:
+    """Address of a sound: of a file named by its content, or of itself."""
+    folder = os.environ.get("MULTISCALE_FILES")
+    if not folder:
+        return f"data:audio/mpeg;base64,{base64.b64encode(sound).decode()}"
+    path = Path(folder) / f"{hashlib.sha256(sound).hexdigest()[:16]}.mp3"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(sound)
+    return "/".join(path.parts[-3:])
 
 
 def _mp3(signal: np.ndarray, sample_rate: int) -> bytes:
