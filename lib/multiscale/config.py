@@ -7,6 +7,7 @@ says which data set and how much work: never how the method works.
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -190,11 +191,14 @@ def check_architecture(
 
 
 def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 class ChapterParameters(Settings):
     """What a chapter may be run with, each within the range that can work."""
+
+    # Strict, for the chapter gets the value as it was given: "4" is no number of levels.
+    model_config = ConfigDict(strict=True)
 
     profile: str = "laptop"
     seed: int = Field(0, ge=0, lt=2**32)
@@ -233,6 +237,10 @@ def check_parameters(parameters: dict) -> None:
         checked.n_levels,
         checked.pooling_length,
     )
+    if checked.level >= checked.n_levels:
+        raise ParameterError(
+            f"level: expected less than n_levels={checked.n_levels}, got {checked.level}"
+        )
 
 
 def select_device(name: str = "auto"):
@@ -244,7 +252,9 @@ def select_device(name: str = "auto"):
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ParameterError(f"device: expected auto, cpu or cuda, got {name!r}") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ParameterError(f"device: expected auto, cpu or cuda, got {name!r}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ParameterError("device: expected a machine with a CUDA GPU for 'cuda', got none")
     return device
