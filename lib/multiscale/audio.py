@@ -84,11 +84,15 @@ def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.n
     if len(signal) < min_samples:
         raise AudioError(f"{name}: expected at least {min_samples} samples, got {len(signal)}")
     if signal.dtype.kind != "f":
-        # Integers are PCM: scale to [-1, 1].
-        signal = signal / (np.iinfo(signal.dtype).max + 1.0)
+        # Integers are PCM: scale to [-1, 1]. Unsigned ones have silence in the middle.
+        info = np.iinfo(signal.dtype)
+        middle, half = (info.max + info.min + 1) / 2, (info.max - info.min + 1) / 2
+        signal = (signal - middle) / half
     if signal.ndim == 2:
         signal = signal.mean(axis=1)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+        signal = signal.astype(np.float32, copy=False)
     if not np.isfinite(signal).all():
         count = int((~np.isfinite(signal)).sum())
         raise AudioError(f"{name}: expected finite samples, got {count} that are NaN or infinite")
-    return signal.astype(np.float32, copy=False)
+    return signal
