@@ -58,7 +58,7 @@ def log_mel(
     settings = settings or SpectrogramSettings()
     n_fft = n_fft or settings.n_fft
     signal = torch.as_tensor(signal, dtype=torch.float32)
-    if signal.ndim not in (1, 2) or signal.shape[-1] == 0:
+    if signal.ndim not in (1, 2) or signal.numel() == 0:
         raise AudioError(
             "signal: expected shape (n_samples,) or (n_clips, n_samples) with samples in it, "
             f"got {tuple(signal.shape)}"
