@@ -207,20 +207,27 @@ def make_levels(
     Raises
     ------
     ParameterError
-        If ``scale`` is unknown.
+        If ``scale`` is unknown, or the signal has not one whole pooling window.
     """
     if scale == "multiresolution":
         levels = multiresolution(signal, n_levels, settings)
-        whole = levels[0].shape[-2] // pooling_length * pooling_length
-        return [level[..., :whole, :] for level in levels]
+        return [_whole_windows(level, pooling_length) for level in levels]
     if scale not in ("gaussian", "laplacian"):
         raise ParameterError(
             f"scale: expected multiresolution, gaussian or laplacian, got {scale!r}"
         )
-    spectrogram = log_mel(signal, settings)
-    whole = spectrogram.shape[-2] // pooling_length * pooling_length
-    gaussian = gaussian_pyramid(spectrogram[..., :whole, :], n_levels)
+    spectrogram = _whole_windows(log_mel(signal, settings), pooling_length)
+    gaussian = gaussian_pyramid(spectrogram, n_levels)
     return gaussian if scale == "gaussian" else difference(gaussian)
+
+
+def _whole_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
+    n_frames = level.shape[-2]
+    if not 1 <= pooling_length <= n_frames:
+        raise ParameterError(
+            f"pooling_length: expected 1 to {n_frames}, the frames there are, got {pooling_length}"
+        )
+    return level[..., : n_frames // pooling_length * pooling_length, :]
 
 
 def pooling_lengths(scale: str, n_levels: int, pooling_length: int) -> list[int]:

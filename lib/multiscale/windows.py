@@ -31,14 +31,14 @@ def pooling_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
     Raises
     ------
     ParameterError
-        If there are fewer frames than one pooling window holds.
+        If ``pooling_length`` is less than 1 or more than the frames there are.
     """
-    n_windows = level.shape[-2] // pooling_length
-    if n_windows == 0:
+    if not 1 <= pooling_length <= level.shape[-2]:
         raise ParameterError(
-            f"pooling_length: expected at most the {level.shape[-2]} frames there are, "
+            f"pooling_length: expected 1 to {level.shape[-2]}, the frames there are, "
             f"got {pooling_length}"
         )
+    n_windows = level.shape[-2] // pooling_length
     whole = level[..., : n_windows * pooling_length, :]
     return whole.reshape(*level.shape[:-2], n_windows, pooling_length, level.shape[-1])
 
