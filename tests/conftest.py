@@ -1,0 +1,36 @@
+"""What several test modules share: short made-up music, and a data home of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+SAMPLE_RATE = 16_000
+
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
+settings.load_profile("steady")
+
+
+def make_clip(seed: int, seconds: float = 9.0) -> np.ndarray:
+    """Three notes that are struck again and again, over a little noise, (n_samples,) float32."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    signal = 0.01 * rng.standard_normal(len(time))
+    for pitch in rng.uniform(100, 3000, 3):
+        since_struck = time % rng.uniform(0.2, 1.5)
+        signal += 0.2 * np.sin(2 * np.pi * pitch * time) * np.exp(-4 * since_struck)
+    return signal.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def clips() -> np.ndarray:
+    """Six clips of 9 s: two pooling windows each."""
+    return np.stack([make_clip(seed) for seed in range(6)])
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A data home of the test's own."""
+    monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -1,0 +1,181 @@
+"""Pyramids against loops; what must be equal, constant, or rebuilt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from multiscale import scales
+from multiscale.config import ParameterError
+from multiscale.scales import (
+    difference,
+    downsample,
+    gaussian_pyramid,
+    laplacian_pyramid,
+    make_levels,
+    multiresolution,
+    reconstruct,
+    upsample,
+)
+from multiscale.spectrogram import log_mel
+
+KERNEL = np.array([1, 4, 6, 4, 1]) / 16
+
+
+def random_spectrogram(n_frames: int, n_mels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n_frames, n_mels)).astype(np.float32)
+
+
+def smoothed(column: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """One mel component over time, its ends repeated."""
+    return np.convolve(np.pad(column, len(kernel) // 2, mode="edge"), kernel, mode="valid")
+
+
+def reference_gaussian(spectrogram: np.ndarray, n_levels: int) -> list[np.ndarray]:
+    levels = [spectrogram]
+    for _ in range(n_levels - 1):
+        columns = [smoothed(column, KERNEL)[::2] for column in levels[-1].T]
+        levels.append(np.stack(columns, axis=1))
+    return levels
+
+
+def reference_upsample(level: np.ndarray, n_frames: int) -> np.ndarray:
+    """Repeat the ends, put zeros between frames, smooth with twice the kernel."""
+    repeated = np.pad(level, ((1, 1), (0, 0)), mode="edge")
+    spread = np.zeros((2 * len(repeated), level.shape[1]))
+    spread[::2] = repeated
+    columns = [np.convolve(column, 2 * KERNEL, mode="same") for column in spread.T]
+    return np.stack(columns, axis=1)[2 : 2 + n_frames]
+
+
+@pytest.mark.parametrize("n_frames", [64, 61, 33])
+def test_gaussian_pyramid_against_a_loop(n_frames):
+    spectrogram = random_spectrogram(n_frames)
+    ours = gaussian_pyramid(spectrogram, 5)
+    for level, expected in zip(ours, reference_gaussian(spectrogram, 5), strict=True):
+        assert level.dtype == torch.float32
+        np.testing.assert_allclose(level, expected, atol=1e-6)
+
+
+@given(n_half=st.integers(1, 20), odd=st.booleans())
+def test_upsample_against_zero_insertion(n_half, odd):
+    level = random_spectrogram(n_half)
+    n_frames = 2 * n_half - odd
+    ours = upsample(torch.as_tensor(level), n_frames)
+    assert ours.shape == (n_frames, 3)
+    np.testing.assert_allclose(ours, reference_upsample(level, n_frames), atol=1e-6)
+
+
+@given(n_frames=st.integers(2, 200), data=st.data())
+def test_lengths_halve_and_gaussian_is_rebuilt(n_frames, data):
+    most = 2 + int(np.ceil(np.log2(n_frames))) - 1
+    n_levels = data.draw(st.integers(1, most))
+    gaussian = gaussian_pyramid(random_spectrogram(n_frames), n_levels)
+    assert [len(level) for level in gaussian] == [
+        int(np.ceil(n_frames / 2**level)) for level in range(n_levels)
+    ]
+    rebuilt = reconstruct(difference(gaussian))
+    for level, expected in zip(rebuilt, gaussian, strict=True):
+        torch.testing.assert_close(level, expected, atol=1e-5, rtol=0)
+
+
+def test_laplacian_is_level_minus_the_upsampled_level_above():
+    spectrogram = random_spectrogram(50)
+    gaussian = reference_gaussian(spectrogram, 4)
+    laplacian = laplacian_pyramid(spectrogram, 4)
+    for fine, coarse, ours in zip(gaussian[:-1], gaussian[1:], laplacian[:-1], strict=True):
+        np.testing.assert_allclose(ours, fine - reference_upsample(coarse, len(fine)), atol=1e-6)
+    np.testing.assert_allclose(laplacian[-1], gaussian[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_frames", [128, 77])
+def test_a_constant_spectrogram_lives_on_the_top_level_alone(n_frames):
+    *finer, top = laplacian_pyramid(np.full((n_frames, 2), 3.0), 6)
+    assert all(not level.any() for level in finer)
+    assert (top == 3).all()
+
+
+def test_a_ramp_stays_a_ramp_away_from_the_ends():
+    ramp = np.arange(256, dtype=np.float32)[:, None]
+    for level, frames in enumerate(gaussian_pyramid(ramp, 4)):
+        inside = frames[4:-4, 0]
+        np.testing.assert_allclose(inside, 2**level * np.arange(len(frames))[4:-4], rtol=1e-6)
+    for level in laplacian_pyramid(ramp, 4)[:-1]:
+        np.testing.assert_allclose(level[8:-8], 0, atol=1e-4)
+
+
+def test_levels_are_linear_in_the_spectrogram():
+    one, other = random_spectrogram(40, seed=1), random_spectrogram(40, seed=2)
+    both = laplacian_pyramid(one + 2 * other, 4)
+    for level, a, b in zip(
+        both, laplacian_pyramid(one, 4), laplacian_pyramid(other, 4), strict=True
+    ):
+        torch.testing.assert_close(level, a + 2 * b, atol=1e-5, rtol=0)
+
+
+def test_a_batch_is_its_clips():
+    batch = np.stack([random_spectrogram(30, seed=seed) for seed in range(4)]).reshape(2, 2, 30, 3)
+    levels = laplacian_pyramid(batch, 4)
+    for level, alone in zip(levels, laplacian_pyramid(batch[1, 0], 4), strict=True):
+        torch.testing.assert_close(level[1, 0], alone)
+
+
+def test_level_0_is_the_same_for_gaussian_and_multiresolution(clips):
+    """§3.2: the lowest level of the Gaussian pyramid is that of the multiresolution one."""
+    gaussian = make_levels(clips[0], "gaussian", 3)
+    multi = make_levels(clips[0], "multiresolution", 3)
+    torch.testing.assert_close(gaussian[0], multi[0], rtol=0, atol=0)
+    assert not torch.allclose(gaussian[1], multi[1][: len(gaussian[1])], atol=0.1)
+
+
+def test_multiresolution_doubles_the_window_and_keeps_the_hop(clips):
+    levels = multiresolution(clips[0], 4)
+    for level, ours in enumerate(levels):
+        torch.testing.assert_close(ours, log_mel(clips[0], n_fft=1024 * 2**level))
+        assert ours.shape == levels[0].shape
+
+
+def test_make_levels_cuts_to_whole_pooling_windows(clips):
+    assert log_mel(clips[0]).shape[0] == 282
+    pyramid = make_levels(clips[0], "laplacian", 6)
+    assert [len(level) for level in pyramid] == [256, 128, 64, 32, 16, 8]
+    multi = make_levels(clips[0], "multiresolution", 2)
+    assert [len(level) for level in multi] == [256, 256]
+    expected = laplacian_pyramid(log_mel(clips[0])[:256], 6)
+    for level, same in zip(pyramid, expected, strict=True):
+        torch.testing.assert_close(level, same, rtol=0, atol=0)
+    assert make_levels(clips[:2], "gaussian", 2, pooling_length=100)[1].shape == (2, 100, 200)
+
+
+def test_downsampling_takes_the_first_of_every_two_frames():
+    impulse = torch.zeros(8, 1)
+    impulse[4] = 1
+    np.testing.assert_allclose(downsample(impulse)[:, 0], [0, 1 / 16, 6 / 16, 1 / 16])
+
+
+def test_the_kernel_keeps_the_mean_and_treats_both_phases_alike():
+    assert sum(scales.KERNEL) == 1
+    assert sum(scales.KERNEL[::2]) == sum(scales.KERNEL[1::2]) == 0.5
+
+
+@pytest.mark.parametrize("function", [gaussian_pyramid, laplacian_pyramid])
+def test_levels_that_cannot_be_made(function):
+    with pytest.raises(ParameterError, match="n_levels: expected at least 1, got 0"):
+        function(random_spectrogram(16), 0)
+    assert len(function(random_spectrogram(17), 6)[-1]) == 1
+    with pytest.raises(ParameterError, match="expected more than 16 frames for 6 levels, got 16"):
+        function(random_spectrogram(16), 6)
+
+
+def test_make_levels_refuses(clips):
+    with pytest.raises(ParameterError, match="n_levels: expected at least 1, got 0"):
+        make_levels(clips[0], "multiresolution", 0)
+    with pytest.raises(ParameterError, match=r"scale: expected multiresolution, .*got 'wavelet'"):
+        make_levels(clips[0], "wavelet")
+    for scale in ("multiresolution", "laplacian"):
+        with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 282, .*got 283"):
+            make_levels(clips[0], scale, 2, pooling_length=283)
+        with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 282, .*got 0"):
+            make_levels(clips[0], scale, 2, pooling_length=0)
