@@ -244,6 +244,134 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
     return figure
 
 
+def timescales(rows: dict[str, np.ndarray], seconds: float) -> Figure:
+    """Levels of one clip above each other, on one colour scale.
+
+    Parameters
+    ----------
+    rows : dict of str to array-like of shape (n_frames, n_mels)
+        Title -> level, from top to bottom.
+    seconds : float
+        Time that they span.
+
+    Returns
+    -------
+    Figure
+        A panel per level.
+    """
+    figure, axes = _figure(len(rows), 1, 1.7 * len(rows) + 0.5, sharex=True, squeeze=False)
+    limits = np.percentile(
+        np.concatenate([np.asarray(level) for level in rows.values()]), (1, 99.8)
+    )
+    for ax, (title, level) in zip(axes[:, 0], rows.items(), strict=True):
+        image = _show(ax, level, seconds, limits=limits)
+        ax.set_title(title, loc="left")
+        _mel_axis(ax, label=False)
+    axes[-1, 0].set_xlabel("time (s)")
+    figure.supylabel("frequency (Hz)", fontsize=9)
+    figure.colorbar(image, ax=axes, label="log amplitude", shrink=0.6)
+    return figure
+
+
+def spectra(lines: dict[str, np.ndarray], titles: Sequence[str], columns: int = 3) -> Figure:
+    """Functions of frequency, a panel each; the lines of a panel are compared.
+
+    Parameters
+    ----------
+    lines : dict of str to ndarray of shape (n_panels, n_mels)
+        Name -> a line per panel.
+    titles : sequence of str
+        Of the panels.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    Figure
+        A legend under the panels where there are several lines.
+    """
+    rows = -(-len(titles) // columns)
+    figure, axes = _figure(rows, columns, 1.6 * rows + 0.6, sharex=True, sharey=True, squeeze=False)
+    palette = sns.color_palette("colorblind")
+    for panel, (ax, title) in enumerate(zip(axes.flat, titles, strict=False)):
+        for (name, values), colour, style in zip(
+            lines.items(), palette, ["-", ":", "--"], strict=False
+        ):
+            ax.plot(values[panel], color=colour, linestyle=style, label=name, linewidth=1.4)
+        ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+        ax.set_title(title, fontsize=9)
+    for ax in axes.flat[len(titles) :]:
+        ax.set_axis_off()
+    centres = mel_frequencies()
+    for ax in axes[-1]:
+        ax.set_xticks(np.interp((250, 1000, 4000), centres, np.arange(len(centres))))
+        ax.set_xticklabels(["250", "1k", "4k"])
+        ax.set_xlabel("frequency (Hz)")
+    if len(lines) > 1:
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=3,
+            frameon=False,
+        )
+    sns.despine(figure)
+    return figure
+
+
+def correlations(matrices: dict[str, np.ndarray]) -> Figure:
+    """Correlation of every level with every other, representations side by side.
+
+    Parameters
+    ----------
+    matrices : dict of str to ndarray of shape (n_levels, n_levels)
+        Title -> correlations, finest level first.
+
+    Returns
+    -------
+    Figure
+        A panel per representation, values written in.
+    """
+    figure, axes = _figure(1, len(matrices), 3.4, squeeze=False)
+    for ax, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+        sns.heatmap(
+            matrix,
+            ax=ax,
+            cmap=DIVERGING,
+            vmin=-1,
+            vmax=1,
+            annot=True,
+            fmt=".2f",
+            annot_kws={"size": 8},
+            square=True,
+            cbar=False,
+        )
+        ax.invert_yaxis()
+        ax.set(title=title, xlabel="level", ylabel="level")
+    figure.colorbar(axes[0, -1].collections[0], ax=axes, label="correlation", shrink=0.8)
+    return figure
+
+
+def patches(groups: dict[str, np.ndarray]) -> Figure:
+    """Groups of learned features side by side, each scaled to its own largest value.
+
+    Parameters
+    ----------
+    groups : dict of str to ndarray of shape (n_features, window_length, n_mels)
+        Title -> features as windows of log-mel values.
+
+    Returns
+    -------
+    Figure
+        A panel per group, frequency upwards.
+    """
+    figure, axes = _figure(1, len(groups), 3.0, sharey=True, squeeze=False)
+    for ax, (title, group) in zip(axes[0], groups.items(), strict=True):
+        _show_patches(ax, np.asarray(group))
+        ax.set_title(title, fontsize=9)
+    _mel_axis(axes[0, 0])
+    return figure
+
+
 def learned_features(rows: dict[str, Sequence[Encoder]], n_shown: int = 8, seed: int = 0) -> Figure:
     """Figure 3: a random selection of features at each level, frequency upwards.
 

@@ -12,6 +12,7 @@ import hashlib
 import html
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import librosa
@@ -21,7 +22,8 @@ import torch
 from IPython.display import HTML
 
 from multiscale.config import SpectrogramSettings
-from multiscale.spectrogram import mel_filter_bank
+from multiscale.encoding import Encoder
+from multiscale.spectrogram import log_mel, mel_filter_bank
 
 LOUDNESS = 0.08
 """Root mean square that a player without ``keep_level`` is brought to."""
@@ -105,9 +107,9 @@ def vocode(
     settings = settings or SpectrogramSettings()
     level = np.asarray(level, np.float64)
     level = level if mean is None else level + np.asarray(mean, np.float64)
-    # A frame of a coarser level stands in the middle of those it was made from.
-    stretch = n_frames / len(level)
-    places = (np.arange(len(level)) + 0.5) * stretch - 0.5
+    # Frame t of level l is centred on frame 2^l t of level 0.
+    stretch = 2 ** round(np.log2(n_frames / len(level)))
+    places = np.arange(len(level)) * stretch
     stretched = np.stack([np.interp(np.arange(n_frames), places, band) for band in level.T])
     bank = mel_filter_bank(settings, settings.n_fft)
     magnitude = np.expm1(np.clip(stretched, 0, None)) / settings.log_constant
@@ -119,6 +121,69 @@ def vocode(
     phase = carrier[:, :n_frames] / np.maximum(np.abs(carrier[:, :n_frames]), 1e-9)
     signal = librosa.istft(per_bin * phase, hop_length=settings.hop_length)
     return (signal / max(np.abs(signal).max(), 1e-9) * 0.8).astype(np.float32)
+
+
+def feature(
+    encoder: Encoder,
+    index: int,
+    level: int = 0,
+    *,
+    mean: np.ndarray | None = None,
+    strength: float = 3.0,
+) -> np.ndarray:
+    """Make a learned feature audible: the mean window without it and with it, in turn.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        What the level has learned.
+    index : int
+        Which feature.
+    level : int, default=0
+        Level of a pyramid; 0 for any level of a multiresolution spectrogram.
+    mean : ndarray of shape (n_mels,), optional
+        The mean spectrum, added for a Laplacian level, whose own mean is next to nothing.
+    strength : float, default=3.0
+        The feature is added until the band that changes most changes by this, in log amplitude.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float32
+        About half a second of each, or a window where that is longer.
+    """
+    patch = encoder.patches[index]
+    without = encoder.mean.reshape(patch.shape) + (0 if mean is None else np.asarray(mean))
+    change = strength / np.abs(patch).max() * patch
+    settings = SpectrogramSettings()
+    per_second = settings.sample_rate / settings.hop_length / 2**level
+    repeats = max(1, round(0.5 * per_second / len(patch)))
+    turns = max(1, round(2 * per_second / (repeats * len(patch))))
+    frames = np.concatenate([np.tile(part, (repeats, 1)) for part in (without, without + change)])
+    frames = np.tile(frames, (turns, 1))
+    return vocode(frames, len(frames) * 2**level)
+
+
+def lively(dataset: Sequence[np.ndarray], rank: int = 0, n_considered: int = 24) -> int:
+    """Choose a clip to show by how strong its onsets are, so that a figure shows what it should.
+
+    Parameters
+    ----------
+    dataset : sequence of ndarray of shape (n_samples,)
+        Clips.
+    rank : int, default=0
+        0 for the clip with the strongest onsets, 1 for the next; -1 for that with the weakest.
+    n_considered : int, default=24
+        Only so many clips from the start are looked at.
+
+    Returns
+    -------
+    int
+        Index of the clip. Ranks beyond the clips start again from the first.
+    """
+    mels = [log_mel(dataset[index]) for index in range(min(n_considered, len(dataset)))]
+    # What rises in all bands at once is an onset.
+    rise = [float(mel.mean(dim=1).diff().clamp(min=0).mean()) for mel in mels]
+    return int(np.argsort(rise)[::-1][rank % len(rise)])
 
 
 def _source(sound: bytes) -> str:
