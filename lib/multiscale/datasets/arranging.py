@@ -1,26 +1,17 @@
-"""Arrangements: a band plays an excerpt of a score (who plays what, when and how hard).
-
-A band's row of ``cover_bands.csv`` names its players. ``a|b`` is a choice made for each clip, ``;``
-separates players, and a trailing ``?`` marks a player who turns up for PRESENCE of the clips.
-Players of ``parts`` share the score's parts from top to bottom; those of ``backing`` and
-``drums`` play patterns of ``cover_bands_grooves.yaml`` over chords found in the score.
-"""
+"""Arrangements: a band plays an excerpt of a score (who plays what, when and how hard)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from multiscale.datasets.backing import backing, drumming
-from multiscale.datasets.scores import DATA, Score
+from multiscale.datasets.bands import choose, instruments
+from multiscale.datasets.scores import Score
 
-PRESENCE = 0.6
-"""Share of the clips in which an optional player plays."""
-
-MAX_GAP = 1.5
+MAX_GAP = 1.0
 """Longest rest of a whole band, in s: excerpts with longer ones are passed over."""
 
 ARTICULATION = 0.95
@@ -67,20 +58,6 @@ class Arrangement:
     transpose: int
 
 
-@cache
-def instruments() -> pd.DataFrame:
-    """Table of instruments: General MIDI program, range in MIDI pitches, tags."""
-    table = pd.read_csv(DATA / "cover_bands_instruments.csv", index_col="instrument")
-    return table.assign(tags=table["tags"].str.split(";"))
-
-
-@cache
-def bands() -> pd.DataFrame:
-    """Table of bands: what they play, on what, how fast, and how it is produced."""
-    table = pd.read_csv(DATA / "cover_bands.csv", index_col="band", keep_default_na=False)
-    return table.assign(styles=table["styles"].str.split(";"))
-
-
 def arrange(score: Score, band: pd.Series, seconds: float, rng: np.random.Generator) -> Arrangement:
     """Let a band play ``seconds`` of a score.
 
@@ -107,9 +84,9 @@ def arrange(score: Score, band: pd.Series, seconds: float, rng: np.random.Genera
     score = _taken(score, band["take"])
     excerpt = _excerpt(score, beats, MAX_GAP * bpm / 60, rng)
     played = _score_parts(excerpt, band["parts"], rng)
-    for kind, rhythm, instrument in _players(band["backing"], rng):
+    for kind, rhythm, instrument in choose(band["backing"], rng):
         played.append((instrument, kind, backing(kind, rhythm, excerpt, beats, score)))
-    for groove, kit in _players(band["drums"], rng):
+    for groove, kit in choose(band["drums"], rng):
         played.append((kit, "drums", drumming(groove, beats, score)))
     parts = []
     for instrument, role, notes in played:
@@ -124,19 +101,6 @@ def arrange(score: Score, band: pd.Series, seconds: float, rng: np.random.Genera
 
 def _numbers(text: str, separator: str) -> list[int]:
     return [int(number) for number in text.split(separator)]
-
-
-def _players(text: str, rng: np.random.Generator) -> list[list[str]]:
-    """Choices made: one list of fields per player who turns up."""
-    present = []
-    for player in filter(None, text.split(";")):
-        # Both draws are made for every player, so one choice does not shift the next.
-        turns_up, pick = rng.random() < PRESENCE or not player.endswith("?"), rng.random()
-        *fields, choices = player.rstrip("?").split(":")
-        options = choices.split("|")
-        if turns_up:
-            present.append([*fields, options[int(pick * len(options))]])
-    return present
 
 
 def _taken(score: Score, take: str) -> Score:
@@ -168,7 +132,7 @@ def _longest_rest(notes: np.ndarray, beats: float) -> float:
 
 def _score_parts(excerpt: list[np.ndarray], text: str, rng) -> list[tuple[str, str, np.ndarray]]:
     """The score's parts shared out among the players, top to bottom."""
-    players = [player[0] for player in _players(text, rng)]
+    players = [player[0] for player in choose(text, rng)]
     seats = np.linspace(0, len(players) - 1, len(excerpt)).round().astype(int)
     played = []
     for seat, instrument in enumerate(players):

@@ -10,30 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import soundfile
 from filelock import FileLock
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from multiscale.config import DatasetSettings, ParameterError, data_home
-from multiscale.datasets import arranging, backing, crowd, playing, scores
-from multiscale.datasets.arranging import bands
+from multiscale.datasets import arranging, backing, bands, crowd, planning, playing, scores
 from multiscale.datasets.base import ClipDataset
-
-N_CLIPS = 1000
-"""Clips where the settings do not say: about 20 a band."""
-
-SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
-"""Of the clips, and of every repertoire's pieces."""
 
 NOTICE = (
     "Scores from the corpus of music21 (public domain music; terms of the encodings in the column "
@@ -61,13 +51,13 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
     ParameterError
         If ``settings.n_clips`` is too small for all bands and splits.
     """
-    plan = planned(settings)
+    plan = planning.plan(settings)
     folder = data_home() / "datasets" / f"cover_bands-{_fingerprint(settings)}"
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / f"clips-{len(plan)}.csv"
     # One process renders; another that wants the same clips waits, then finds them.
     with FileLock(folder / "lock"):
-        missing = plan[[not (folder / path).is_file() for path in plan["path"]]]
+        missing = plan[[not _is_rendered(folder / path) for path in plan["path"]]]
         if len(missing):
             _render_all(missing, settings, folder, n_workers or os.cpu_count() or 1)
         if len(missing) or not table.is_file():
@@ -107,7 +97,7 @@ def stems(settings: DatasetSettings, clip: str) -> dict[str, np.ndarray]:
     ParameterError
         If there is no such clip.
     """
-    plan = planned(settings)
+    plan = planning.plan(settings)
     if clip not in plan.index:
         raise ParameterError(f"clip: expected one such as {plan.index[0]!r}, got {clip!r}")
     row = plan.loc[clip]
@@ -115,84 +105,9 @@ def stems(settings: DatasetSettings, clip: str) -> dict[str, np.ndarray]:
     return {**parts, "mix": mix}
 
 
-def planned(settings: DatasetSettings) -> pd.DataFrame:
-    """Which band plays which piece in which split.
-
-    Parameters
-    ----------
-    settings : DatasetSettings
-        Number of clips and seed.
-
-    Returns
-    -------
-    DataFrame of shape (n_clips, 7)
-        Index: the clip's id. Columns path, split, artist, title, composer, piece, licence.
-
-    Raises
-    ------
-    ParameterError
-        If there are too few clips for every band to be in train, and two clips of a band in
-        valid and in test.
-    """
-    n_clips = N_CLIPS if settings.n_clips is None else settings.n_clips
-    counts = {name: round(share * n_clips) for name, share in SHARES.items()}
-    counts["train"] = n_clips - counts["valid"] - counts["test"]
-    if counts["train"] < len(bands()) or counts["valid"] < 2:
-        least = int(np.ceil(len(bands()) / SHARES["train"]))
-        raise ParameterError(
-            f"n_clips: expected at least {least} (every one of {len(bands())} bands in train, "
-            f"{SHARES['train']:.0%} of the clips), got {n_clips}"
-        )
-    rows = []
-    for split, count in counts.items():
-        # Pairs, as similarity needs a second clip of the same artist in its split.
-        group = 1 if split == "train" else 2
-        for i in range(count):
-            turn, within = divmod(i, group)
-            lap, band = divmod(turn, len(bands()))
-            rows.append(_planned_clip(band, split, lap * group + within, settings.seed))
-    return pd.DataFrame(rows).set_index("clip")
-
-
-def _planned_clip(band: int, split: str, number: int, seed: int) -> dict:
-    """One row of the plan: the band's pieces in this split, in its own order, round and round."""
-    name = bands().index[band]
-    choice = _pieces(bands()["repertoire"].iloc[band], seed)[split]
-    order = _generator(seed, f"{name} {split}").permutation(len(choice))
-    piece = choice.iloc[order[number % len(choice)]]
-    clip = f"{name.lower().replace(' ', '-').replace(chr(39), '')}-{split}-{number:03d}"
-    return {
-        "clip": clip,
-        "path": f"clips/{clip}.flac",
-        "split": split,
-        "artist": name,
-        **piece[["title", "composer", "piece", "licence"]],
-    }
-
-
-@cache
-def _pieces(repertoire: str, seed: int) -> dict[str, pd.DataFrame]:
-    """A repertoire's pieces by split, every split with one at least."""
-    table = pd.read_csv(scores.DATA / "cover_bands_scores.csv")
-    table = table[table["repertoire"] == repertoire]
-    table = table.iloc[_generator(seed, repertoire).permutation(len(table))]
-    n_valid = max(round(SHARES["valid"] * len(table)), 1)
-    n_test = max(round(SHARES["test"] * len(table)), 1)
-    return {
-        "valid": table[:n_valid],
-        "test": table[n_valid : n_valid + n_test],
-        "train": table[n_valid + n_test :],
-    }
-
-
-def _generator(seed: int, key: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and a name, not on what was drawn before."""
-    return np.random.default_rng([seed, crc32(key.encode())])
-
-
 def _perform(score, clip: pd.Series, settings) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
     """Arrange, play and produce one clip: its parts, the mix, and what the table says of it."""
-    band, rng = bands().loc[clip["artist"]], _generator(settings.seed, clip.name)
+    band, rng = bands.bands().loc[clip["artist"]], planning.generator(settings.seed, clip.name)
     arrangement = arranging.arrange(score, band, settings.clip_seconds, rng)
     parts = playing.balanced(arrangement, settings.clip_seconds, rng)
     mix = playing.produced(np.sum(list(parts.values()), axis=0), band, rng)
@@ -215,14 +130,12 @@ def _render_all(plan: pd.DataFrame, settings, folder: Path, n_workers: int) -> N
     """Render clips in parallel, a piece at a time, so that each is parsed once."""
     (folder / "clips").mkdir(exist_ok=True)
     groups = [group for _, group in plan.groupby("piece", sort=True)]
-    task = partial(_render_piece, settings=settings, folder=folder)
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(min(n_workers, len(groups)), mp_context=spawn) as pool,
-        tqdm(total=len(plan), desc="cover_bands", unit="clip") as progress,
-    ):
-        for done in as_completed([pool.submit(task, group) for group in groups]):
-            progress.update(done.result())
+    # loky's processes do not run the caller's script again, so it needs no main guard.
+    work = Parallel(min(n_workers, len(groups)), return_as="generator_unordered")
+    done = work(delayed(_render_piece)(group, settings, folder) for group in groups)
+    with tqdm(total=len(plan), desc="cover_bands", unit="clip") as progress:
+        for count in done:
+            progress.update(count)
 
 
 def _render_piece(plan: pd.DataFrame, settings: DatasetSettings, folder: Path) -> int:
@@ -245,6 +158,10 @@ def _facts(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def _is_rendered(path: Path) -> bool:
+    return path.is_file() and _facts(path).is_file()
+
+
 def _write(path: Path, write) -> None:
     """Write beside, then move into place: a file is whole or not there."""
     partial_path = path.with_name(path.name + ".partial")
@@ -256,18 +173,18 @@ def _tag_matrix(clips: pd.DataFrame, n_tags: int) -> tuple[np.ndarray, tuple[str
     """The tags most frequent in train (ties by name), shape (n_clips, n_tags), and their names."""
     given = clips["tags"].str.get_dummies(";").astype(bool)
     counts = given[clips["split"] == "train"].sum()
+    counts = counts[counts > 0]
     names = sorted(counts.index, key=lambda name: (-counts[name], name))[:n_tags]
     return given[names].to_numpy(), tuple(names)
 
 
-@cache
 def _fingerprint(settings: DatasetSettings) -> str:
     """Short hash of all that the sound of a clip and its facts depend on."""
     digest = hashlib.sha256(f"{settings.seed} {settings.clip_seconds}".encode())
     for package in ("music21", "pretty_midi", "tinysoundfont", "numpy", "scipy", "soxr"):
         digest.update(version(package).encode())
-    for module in (scores, backing, arranging, playing, crowd):
-        digest.update(Path(module.__file__).read_bytes())
-    for path in sorted(scores.DATA.glob("cover_bands*.*")):
+    modules = (scores, bands, backing, arranging, playing, crowd, planning)
+    sources = [Path(module.__file__) for module in modules]
+    for path in [*sources, *sorted(scores.DATA.glob("cover_bands*.*"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]

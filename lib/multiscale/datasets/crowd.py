@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from multiscale.datasets.arranging import Arrangement, instruments
+from multiscale.datasets.arranging import Arrangement
+from multiscale.datasets.bands import instruments
 
 DROPPED = 0.12
 """Share of the true tags that are missing, each drawn independently."""
 
-SLOW, FAST = 2.0, 5.0
+SLOW, FAST = 1.7, 4.5
 """Notes per second (moments at which the score's parts start a note): slow below, fast above."""
 
 QUIET, LOUD = -27.0, -16.5
@@ -59,8 +60,6 @@ def true_tags(arrangement: Arrangement, band: pd.Series, pace: float, level: flo
         tags |= {"beat", "beats", "percussion"}
     else:
         tags.add("no drums")
-    if "vocal" not in tags:
-        tags |= {"no vocals", "instrumental"}
     if len(arrangement.parts) == 1 and "choir" not in tags:
         tags.add("solo")
     if pace < SLOW:

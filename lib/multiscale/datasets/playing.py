@@ -14,7 +14,8 @@ import pandas as pd
 import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from multiscale.datasets.arranging import Arrangement, Part, instruments
+from multiscale.datasets.arranging import Arrangement, Part
+from multiscale.datasets.bands import instruments
 
 SAMPLE_RATE = 16_000
 """Of the clips, in Hz (§4.1)."""
@@ -28,11 +29,13 @@ OVERSAMPLING = 2
 ROLE_DB = {"part": -20, "bass": -21, "drums": -21, "chord": -27, "arp": -27, "drone": -29}
 """Level of a part while it sounds, in dB of full scale, by role."""
 
-BALANCE_DB = 1.5
-"""Standard deviation of a part's level from clip to clip, in dB."""
+BALANCE_DB, LEVEL_DB, TILT_DB, NOISE_DB = 4.0, 4.0, 5.0, 6.0
+"""How far a part's level, and a band's level, tilt and noise stray from clip to clip, in dB.
 
-LEVEL_DB, TILT_DB = 2.5, 1.5
-"""Standard deviations of a band's level and tilt from clip to clip, in dB."""
+Without this the tags would be too easy: a band would be known by its sound alone."""
+
+HIGH_CUT = (0.6, 1.1)
+"""Factor on a band's upper cut-off, from clip to clip."""
 
 CEILING = 0.9
 """Where the limiter bends towards, as a share of full scale."""
@@ -121,7 +124,7 @@ def balanced(arrangement: Arrangement, seconds: float, rng) -> dict[str, np.ndar
     stems = {}
     for part in arrangement.parts:
         stem = play(part, seconds)
-        level = ROLE_DB[part.role] + rng.normal(0, BALANCE_DB)
+        level = ROLE_DB[part.role] + rng.uniform(-BALANCE_DB, BALANCE_DB)
         stems[part.name] = (stem * (_amplitude(level) / _active_rms(stem))).astype(np.float32)
     return stems
 
@@ -147,11 +150,13 @@ def produced(dry: np.ndarray, band: pd.Series, rng: np.random.Generator) -> np.n
     signal = dry / _active_rms(dry)
     if band["drive"] > 0:
         signal = np.tanh(band["drive"] * signal) / band["drive"]
-    signal = _filtered(signal, band, rng.normal(0, TILT_DB))
+    tilt = band["tilt"] + rng.uniform(-TILT_DB, TILT_DB)
+    signal = _filtered(signal, band["low_cut"], band["high_cut"] * rng.uniform(*HIGH_CUT), tilt)
     signal = _reverberated(signal, band["reverb"], band["wet"] * rng.uniform(0.6, 1.4), rng)
-    level = _amplitude(band["level"] + rng.normal(0, LEVEL_DB))
+    level = _amplitude(band["level"] + rng.uniform(-LEVEL_DB, LEVEL_DB))
     signal = signal * (level / _active_rms(signal))
-    signal += rng.normal(0, _amplitude(band["noise"]), len(signal))
+    noise = _amplitude(band["noise"] + rng.uniform(-NOISE_DB, NOISE_DB))
+    signal += rng.normal(0, noise, len(signal))
     # Linear up to half the ceiling, then bending: soft clips stay untouched, no clip clips.
     knee = CEILING / 2
     over = np.maximum(np.abs(signal) - knee, 0)
@@ -159,14 +164,13 @@ def produced(dry: np.ndarray, band: pd.Series, rng: np.random.Generator) -> np.n
     return (np.sign(signal) * limited).astype(np.float32)
 
 
-def _filtered(signal: np.ndarray, band: pd.Series, extra_tilt: float) -> np.ndarray:
+def _filtered(signal: np.ndarray, low_cut: float, high_cut: float, tilt: float) -> np.ndarray:
     nyquist = SAMPLE_RATE / 2
-    low = butter(2, band["low_cut"] / nyquist, "highpass", output="sos")
-    high = butter(2, min(band["high_cut"] / nyquist, 0.99), "lowpass", output="sos")
+    low = butter(2, low_cut / nyquist, "highpass", output="sos")
+    high = butter(2, min(high_cut / nyquist, 0.99), "lowpass", output="sos")
     signal = sosfilt(np.concatenate([low, high]), signal)
-    # A tilt is the signal below 1 kHz plus the rest, weighted apart: a first-order shelf.
+    # The signal below 1 kHz and the rest, weighted apart: a first-order shelf.
     bass = sosfilt(butter(1, 1000 / nyquist, output="sos"), signal)
-    tilt = 2 * band["tilt"] + extra_tilt
     return _amplitude(-tilt / 2) * bass + _amplitude(tilt / 2) * (signal - bass)
 
 

@@ -1,0 +1,110 @@
+"""Plan of the cover bands: which band plays which piece in which split, before a note is read.
+
+Every split has pieces of its own, and as many bands as its clips allow; a smaller plan is a
+part of a larger one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from multiscale.config import DatasetSettings, ParameterError
+from multiscale.datasets.bands import bands
+from multiscale.datasets.scores import DATA
+
+N_CLIPS = 1000
+"""Clips where the settings do not say: about 20 a band."""
+
+SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
+"""Of the clips, and of every repertoire's pieces."""
+
+
+def plan(settings: DatasetSettings) -> pd.DataFrame:
+    """Say which band plays which piece in which split.
+
+    Parameters
+    ----------
+    settings : DatasetSettings
+        Number of clips and seed.
+
+    Returns
+    -------
+    DataFrame of shape (n_clips, 7)
+        Index: the clip's id. Columns path, split, artist, title, composer, piece, licence.
+
+    Raises
+    ------
+    ParameterError
+        If there are too few clips for every band to be in train.
+    """
+    n_clips = N_CLIPS if settings.n_clips is None else settings.n_clips
+    least = int(np.ceil(len(bands()) / SHARES["train"]))
+    if n_clips < least:
+        raise ParameterError(
+            f"n_clips: expected at least {least} (every one of {len(bands())} bands in train, "
+            f"{SHARES['train']:.0%} of the clips), got {n_clips}"
+        )
+    counts = {name: round(share * n_clips) for name, share in SHARES.items()}
+    counts["train"] = n_clips - counts["valid"] - counts["test"]
+    rows = []
+    for split, count in counts.items():
+        # Pairs, as similarity needs a second clip of the same artist in its split.
+        group = 1 if split == "train" else 2
+        for i in range(count):
+            turn, within = divmod(i, group)
+            lap, band = divmod(turn, len(bands()))
+            rows.append(_clip(band, split, lap * group + within, settings.seed))
+    return pd.DataFrame(rows).set_index("clip")
+
+
+def _clip(band: int, split: str, number: int, seed: int) -> dict:
+    """One row of the plan: the band's pieces in this split, in its own order, round and round."""
+    name = bands().index[band]
+    choice = _pieces(bands()["repertoire"].iloc[band], seed)[split]
+    order = generator(seed, f"{name} {split}").permutation(len(choice))
+    piece = choice.iloc[order[number % len(choice)]]
+    clip = f"{name.lower().replace(' ', '-').replace(chr(39), '')}-{split}-{number:03d}"
+    return {
+        "clip": clip,
+        "path": f"clips/{clip}.flac",
+        "split": split,
+        "artist": name,
+        **piece[["title", "composer", "piece", "licence"]],
+    }
+
+
+@cache
+def _pieces(repertoire: str, seed: int) -> dict[str, pd.DataFrame]:
+    """A repertoire's pieces by split, every split with one at least."""
+    table = pd.read_csv(DATA / "cover_bands_scores.csv")
+    table = table[table["repertoire"] == repertoire]
+    table = table.iloc[generator(seed, repertoire).permutation(len(table))]
+    n_valid = max(round(SHARES["valid"] * len(table)), 1)
+    n_test = max(round(SHARES["test"] * len(table)), 1)
+    return {
+        "valid": table[:n_valid],
+        "test": table[n_valid : n_valid + n_test],
+        "train": table[n_valid + n_test :],
+    }
+
+
+def generator(seed: int, key: str) -> np.random.Generator:
+    """Random numbers that depend on a seed and a name, not on what was drawn before.
+
+    Parameters
+    ----------
+    seed : int
+        Of the data set.
+    key : str
+        What the numbers are for, such as a clip's id.
+
+    Returns
+    -------
+    Generator
+        The same for the same seed and key, in any process.
+    """
+    return np.random.default_rng([seed, crc32(key.encode())])
