@@ -483,36 +483,73 @@ def whitening(windows: np.ndarray, whitened: np.ndarray, variance: np.ndarray) -
     return figure
 
 
-def unit_circle(samples: np.ndarray, labels: np.ndarray, means: np.ndarray) -> Figure:
+def unit_circle(samples: np.ndarray, steps: dict[str, np.ndarray]) -> Figure:
     """Spherical K-means in two dimensions: samples, their means, and the circle they stay on.
 
     Parameters
     ----------
     samples : ndarray of shape (n_samples, 2)
         Whitened samples.
-    labels : ndarray of shape (n_samples,)
-        Mean of each.
-    means : ndarray of shape (n_means, 2)
-        Of unit norm.
+    steps : dict of str to ndarray of shape (n_means, 2)
+        Title -> means of unit norm; each sample has the colour of the mean on whose line it
+        projects most strongly.
 
     Returns
     -------
     Figure
-        One square panel.
+        A square panel per step.
     """
-    figure, ax = _figure(height=4.0)
-    palette = sns.color_palette("colorblind", len(means))
-    for index, (mean, colour) in enumerate(zip(means, palette, strict=True)):
-        own = samples[labels == index]
-        ax.scatter(*own.T, s=6, color=colour, alpha=0.5, linewidths=0)
-        ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
-        ax.annotate(
-            "", mean, (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.5}
-        )
-    ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
-    ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
-    ax.set(xlabel="first whitened component", ylabel="second whitened component")
-    sns.despine(ax=ax)
+    figure, axes = _figure(1, len(steps), 3.2, sharex=True, sharey=True, squeeze=False)
+    for ax, (title, means) in zip(axes[0], steps.items(), strict=True):
+        labels = np.abs(samples @ means.T).argmax(axis=1)
+        palette = sns.color_palette("colorblind", len(means))
+        for index, (mean, colour) in enumerate(zip(means, palette, strict=True)):
+            own = samples[labels == index]
+            ax.scatter(*own.T, s=5, color=colour, alpha=0.4, linewidths=0)
+            ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
+            arrow = {"arrowstyle": "-|>", "color": "black", "facecolor": colour, "linewidth": 1.5}
+            ax.annotate("", mean, (0, 0), arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
+        ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
+        ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), title=title)
+        ax.set_xlabel("first component")
+    axes[0, 0].set_ylabel("second component")
+    sns.despine(figure)
+    return figure
+
+
+def zooms(signal: np.ndarray, seconds: Sequence[float], sample_rate: int = 16_000) -> Figure:
+    """A signal at ever shorter spans, each marked in the one above it.
+
+    Parameters
+    ----------
+    signal : ndarray of shape (n_samples,)
+        Mono audio.
+    seconds : sequence of float
+        Spans, the longest first; each is shown around the strongest sample.
+    sample_rate : int, default=16000
+        In Hz.
+
+    Returns
+    -------
+    Figure
+        A panel per span.
+    """
+    figure, axes = _figure(len(seconds), 1, 1.5 * len(seconds) + 0.3)
+    peak = int(np.abs(signal[: round(seconds[0] * sample_rate)]).argmax())
+    left = 0.0
+    for row, (ax, span) in enumerate(zip(axes, seconds, strict=True)):
+        n_shown = round(span * sample_rate)
+        start = int(np.clip(peak - n_shown // 2, round(left * sample_rate), None)) if row else 0
+        left = start / sample_rate
+        part = signal[start : start + n_shown]
+        ax.plot(left + np.arange(len(part)) / sample_rate, part, color="tab:blue", linewidth=0.5)
+        ax.set_title(f"{span:g} s" if span >= 1 else f"{1000 * span:g} ms", loc="left")
+        ax.set(xlim=(left, left + span), yticks=[], ylabel="amplitude")
+        if row:
+            ax.lines[0].set_linewidth(1.0)
+            axes[row - 1].axvspan(left, left + span, color="tab:orange", alpha=0.8, linewidth=2)
+    axes[-1].set_xlabel("time (s)")
+    sns.despine(figure, left=True)
     return figure
 
 
