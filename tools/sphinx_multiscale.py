@@ -97,6 +97,8 @@ def setup(app: Sphinx) -> dict:
         What Sphinx asks of an extension.
     """
     app.config.mathjax_path = MATHJAX
+    app.config.html_static_path.append(str(Path(__file__).parent / "static"))
+    app.add_css_file("multiscale.css")
     app.connect("config-inited", drop_thebe)
     app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
     app.connect("html-page-context", add_provenance)
