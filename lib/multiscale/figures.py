@@ -25,7 +25,7 @@ WIDTH = 8.0
 
 SEQUENTIAL = "magma"
 DIVERGING = "vlag"
-FREQUENCIES = (125, 250, 500, 1000, 2000, 4000)
+FREQUENCIES = (250, 500, 1000, 2000, 4000)
 """Labelled frequencies, Hz."""
 
 
@@ -235,7 +235,7 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
             signed = title.startswith("Laplacian") and index < len(levels) - 1
             image = _show(ax, level, seconds, signed, None if signed else limits)
             ax.set_title(f"level {index}", loc="right", fontsize=8, pad=2)
-            _mel_axis(ax, label=False, frequencies=FREQUENCIES[1::2])
+            _mel_axis(ax, label=False, frequencies=FREQUENCIES[::2])
             if signed and index == 0:
                 figure.colorbar(image, ax=axes[:, column], label="difference", shrink=0.4)
         axes[0, column].set_title(title, loc="left", fontsize=9)
