@@ -16,6 +16,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from multiscale.encoding import Encoder
 from multiscale.spectrogram import mel_frequencies
@@ -266,7 +267,7 @@ def timescales(rows: dict[str, np.ndarray], seconds: float) -> Figure:
     for ax, (title, level) in zip(axes[:, 0], rows.items(), strict=True):
         image = _show(ax, level, seconds, limits=limits)
         ax.set_title(title, loc="left")
-        _mel_axis(ax, label=False)
+        _mel_axis(ax, label=False, frequencies=FREQUENCIES[1::2])
     axes[-1, 0].set_xlabel("time (s)")
     figure.supylabel("frequency (Hz)", fontsize=9)
     figure.colorbar(image, ax=axes, label="log amplitude", shrink=0.6)
@@ -517,7 +518,9 @@ def unit_circle(samples: np.ndarray, steps: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def zooms(signal: np.ndarray, seconds: Sequence[float], sample_rate: int = 16_000) -> Figure:
+def zooms(
+    signal: np.ndarray, seconds: Sequence[float], centre: float, sample_rate: int = 16_000
+) -> Figure:
     """A signal at ever shorter spans, each marked in the one above it.
 
     Parameters
@@ -525,7 +528,9 @@ def zooms(signal: np.ndarray, seconds: Sequence[float], sample_rate: int = 16_00
     signal : ndarray of shape (n_samples,)
         Mono audio.
     seconds : sequence of float
-        Spans, the longest first; each is shown around the strongest sample.
+        Spans, the longest first.
+    centre : float
+        Where the shorter ones lie, s.
     sample_rate : int, default=16000
         In Hz.
 
@@ -535,11 +540,10 @@ def zooms(signal: np.ndarray, seconds: Sequence[float], sample_rate: int = 16_00
         A panel per span.
     """
     figure, axes = _figure(len(seconds), 1, 1.5 * len(seconds) + 0.3)
-    peak = int(np.abs(signal[: round(seconds[0] * sample_rate)]).argmax())
     left = 0.0
     for row, (ax, span) in enumerate(zip(axes, seconds, strict=True)):
         n_shown = round(span * sample_rate)
-        start = int(np.clip(peak - n_shown // 2, round(left * sample_rate), None)) if row else 0
+        start = max(round((centre - span / 2) * sample_rate), 0) if row else 0
         left = start / sample_rate
         part = signal[start : start + n_shown]
         ax.plot(left + np.arange(len(part)) / sample_rate, part, color="tab:blue", linewidth=0.5)
@@ -584,6 +588,12 @@ def pooling(code: np.ndarray, pooled: dict[str, np.ndarray], seconds: float) -> 
     return figure
 
 
+def _line_colours(names: pd.Series) -> list:
+    """Shades for what is ordered, such as runs; colours far apart for what has names."""
+    ordered = pd.api.types.is_numeric_dtype(names)
+    return sns.color_palette("crest" if ordered else "colorblind", names.nunique())
+
+
 def curves(
     table: pd.DataFrame, x: str, y: str, line: str | None = None, log_y: bool = False
 ) -> Figure:
@@ -606,8 +616,12 @@ def curves(
         One panel.
     """
     figure, ax = _figure(height=2.8)
-    palette = sns.color_palette("crest", table[line].nunique()) if line else None
-    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker="o", markersize=4, ax=ax)
+    palette = _line_colours(table[line]) if line else None
+    # Dots say where the points of a line are; many of them only hide it.
+    marker = "o" if len(table) <= 40 * (table[line].nunique() if line else 1) else None
+    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker=marker, markersize=4, ax=ax)
+    if pd.api.types.is_integer_dtype(table[x]):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log_y:
         ax.set_yscale("log")
     if line:
@@ -644,7 +658,7 @@ def bars(
         sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue")
     else:
         sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5, palette="colorblind")
-        sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False)
+        sns.move_legend(ax, "lower left", bbox_to_anchor=(0, 1), ncols=2, title="", frameon=False)
         ax.grid(axis="y", linewidth=0.4)
     if reference is not None:
         ax.axvline(reference, color="0.4", linewidth=1, linestyle="--")
@@ -676,6 +690,7 @@ def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
         ax=ax,
         cmap=DIVERGING if signed else SEQUENTIAL,
         center=0 if signed else None,
+        vmin=None if signed else 0,
         xticklabels=True,
         yticklabels=True,
         cbar_kws={"label": label},
@@ -685,7 +700,13 @@ def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
     return figure
 
 
-def search(rates: np.ndarray, decays: np.ndarray, scores: np.ndarray, label: str) -> Figure:
+def search(
+    rates: np.ndarray,
+    decays: np.ndarray,
+    scores: np.ndarray,
+    label: str,
+    ranges: tuple[tuple[float, float], tuple[float, float]],
+) -> Figure:
     """Trials of a random search, coloured by validation score; the best is circled.
 
     Parameters
@@ -694,6 +715,8 @@ def search(rates: np.ndarray, decays: np.ndarray, scores: np.ndarray, label: str
         Learning rate, weight decay and validation score.
     label : str
         What the score is.
+    ranges : pair of (float, float)
+        Where rates and decays were drawn from.
 
     Returns
     -------
@@ -701,10 +724,13 @@ def search(rates: np.ndarray, decays: np.ndarray, scores: np.ndarray, label: str
         One panel.
     """
     figure, ax = _figure(height=3.0)
-    points = ax.scatter(rates, decays, c=scores, cmap="viridis", s=60)
+    points = ax.scatter(rates, decays, c=scores, cmap="viridis", s=60, clip_on=False)
     best = int(np.nanargmax(scores))
-    ax.scatter(rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red")
-    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="weight decay")
+    ax.scatter(
+        rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red", clip_on=False
+    )
+    ax.set(xscale="log", yscale="log", xlim=ranges[0], ylim=ranges[1])
+    ax.set(xlabel="learning rate", ylabel="weight decay")
     figure.colorbar(points, ax=ax, label=label)
     sns.despine(ax=ax)
     return figure
