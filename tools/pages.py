@@ -83,7 +83,8 @@ def update_pages(root: Path, chapters: list[Chapter]) -> bool:
         Whether the pages stand.
     """
     sources = [p for p in (root / "book").rglob("*") if p.is_file()]
-    sources += [root / "_config.yml", root / "_toc.yml", *TOOLS.rglob("*.py"), *TOOLS.rglob("*.css")]
+    sources += [root / "_config.yml", root / "_toc.yml"]
+    sources += [*TOOLS.glob("*.py"), *TOOLS.glob("static/*.css")]
     key = digest(sources, *(chapter.key for chapter in chapters))
     stamp = root / "_build" / "html" / "key.txt"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
