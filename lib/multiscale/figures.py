@@ -138,75 +138,64 @@ def pipeline(
         Three rows joined by arrows.
     """
     level, code, pooled = (np.asarray(array) for array in (level, code, pooled))
-    n_pools = len(code)
-    figure, axes = _figure(3, 1, 6.4, height_ratios=(1.3, 1.0, 0.9))
+    n_pools, n_features = len(code), min(n_features, code.shape[1])
+    figure, axes = _figure(3, 1, 6.2, height_ratios=(1.3, 1.0, 0.9), sharex=True)
+    figure.get_layout_engine().set(h_pad=0.1)
     _show(axes[0], level, seconds)
     _mel_axis(axes[0])
     flat = np.concatenate(list(code[:, :n_features]), axis=1)
     limit = np.percentile(np.abs(flat), 99.5)
-    options = {"aspect": "auto", "interpolation": "nearest", "cmap": DIVERGING, "origin": "lower"}
-    axes[1].imshow(flat, vmin=-limit, vmax=limit, extent=(0, seconds, 0, n_features), **options)
-    axes[2].imshow(
-        pooled[:, :n_features].T,
-        vmin=-limit,
-        vmax=limit,
-        extent=(0, seconds, 0, n_features),
-        **options,
-    )
-    edges = np.arange(1, n_pools) * seconds / n_pools
+    for ax, values in ((axes[1], flat), (axes[2], pooled[:, :n_features].T)):
+        ax.imshow(
+            values,
+            aspect="auto",
+            interpolation="nearest",
+            cmap=DIVERGING,
+            origin="lower",
+            vmin=-limit,
+            vmax=limit,
+            extent=(0, seconds, 0, n_features),
+        )
+        ax.set_ylabel("feature")
+    pool = seconds / n_pools
     for ax, colour in zip(axes, ("white", "black", "black"), strict=True):
-        for edge in edges:
-            ax.axvline(edge, color=colour, linewidth=1.5)
-    _draw_window(axes, seconds, window_length, len(level), level.shape[1], n_features)
-    axes[0].set_title(f"mel-spectrogram, in {n_pools} pooling windows", loc="left")
-    axes[1].set_title(
-        "whitened and encoded: features at every position of the small window", loc="left"
-    )
-    axes[2].set_title("maximum over each pooling window", loc="left")
-    axes[1].set_ylabel("feature")
-    axes[2].set(ylabel="feature", xlabel="time (s)")
+        for edge in range(1, n_pools):
+            ax.axvline(edge * pool, color=colour, linewidth=2)
+    axes[0].set_title(f"mel-spectrogram, {n_pools} pooling window{'s' * (n_pools > 1)}", loc="left")
+    axes[1].set_title("features at every position", loc="left")
+    axes[2].set_title("pooled features", loc="left")
+    axes[2].set_xlabel("time (s)")
+    # The small window lies early in the middle pooling window; drawn wide enough to be seen.
+    left = (n_pools // 2 + 0.25) * pool
+    width = max(window_length * seconds / len(level), seconds / 120)
+    for ax, height, colour in ((axes[0], level.shape[1], "cyan"), (axes[1], n_features, "green")):
+        ax.add_patch(
+            Rectangle((left, 0), width, height, fill=False, color=colour, linewidth=1.8, zorder=3)
+        )
+    _arrow(axes[0], axes[1], left + width / 2, "whiten, times dictionary")
+    _arrow(axes[1], axes[2], (n_pools // 2 + 0.5) * pool, "maximum over the pooling window")
     return figure
 
 
-def _draw_window(
-    axes: np.ndarray, seconds: float, length: int, n_frames: int, n_mels: int, n_features: int
-) -> None:
-    """The small window of Figure 1 and the way of its values through the rows."""
-    frame = seconds / n_frames
-    left = 0.3 * seconds
-    # Drawn at least wide enough to be seen.
-    width = max(length * frame, seconds / 150)
-    axes[0].add_patch(Rectangle((left, 0), width, n_mels, fill=False, color="cyan", linewidth=1.5))
-    axes[1].add_patch(
-        Rectangle((left, 0), width, n_features, fill=False, color="tab:green", linewidth=1.5)
+def _arrow(above: Axes, below: Axes, time: float, words: str) -> None:
+    """An arrow from one row of Figure 1 to the next, with words beside it."""
+    top, bottom = above.get_ylim()[0], below.get_ylim()[1]
+    arrow = ConnectionPatch(
+        (time, top),
+        (time, bottom),
+        "data",
+        "data",
+        axesA=above,
+        axesB=below,
+        arrowstyle="-|>",
+        color="green",
+        linewidth=2,
+        mutation_scale=16,
     )
-    centre = left + width / 2
-    for above, below, top, words in (
-        (axes[0], axes[1], 0, "PCA whitening, then times dictionary"),
-        (axes[1], axes[2], 0, "max pooling"),
-    ):
-        bottom = n_features
-        arrow = ConnectionPatch(
-            (centre, top),
-            (centre, bottom),
-            "data",
-            "data",
-            axesA=above,
-            axesB=below,
-            arrowstyle="-|>",
-            color="tab:green",
-            linewidth=2,
-        )
-        above.figure.add_artist(arrow)
-        below.annotate(
-            words,
-            (centre, bottom),
-            xytext=(10, -14),
-            textcoords="offset points",
-            color="black",
-            fontsize=9,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "tab:green"},
-        )
+    above.figure.add_artist(arrow)
+    below.annotate(
+        words, (time, bottom), xytext=(12, 6), textcoords="offset points", color="green", fontsize=9
+    )
 
 
 def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) -> Figure:
@@ -420,7 +409,7 @@ def _show_patches(ax: Axes, patches: np.ndarray) -> None:
 
 
 def dictionary(patches: np.ndarray, order: np.ndarray | None = None, title: str = "") -> Figure:
-    """A whole dictionary of single frames as one image: a column per mean.
+    """A whole dictionary of single frames as one image: a column per mean, its peak positive.
 
     Parameters
     ----------
@@ -436,8 +425,9 @@ def dictionary(patches: np.ndarray, order: np.ndarray | None = None, title: str 
     Figure
         Features by frequency.
     """
-    patches = patches / np.abs(patches).max(axis=1, keepdims=True)
-    order = np.argsort(np.abs(patches).argmax(axis=1)) if order is None else order
+    peaks = np.abs(patches).argmax(axis=1)
+    patches = patches / patches[np.arange(len(patches)), peaks][:, None]
+    order = np.argsort(peaks) if order is None else order
     figure, ax = _figure(height=3.2)
     image = _show(ax, patches[order], len(patches), signed=True, limits=(-1, 1))
     _mel_axis(ax)
@@ -508,7 +498,12 @@ def unit_circle(samples: np.ndarray, steps: dict[str, np.ndarray]) -> Figure:
             own = samples[labels == index]
             ax.scatter(*own.T, s=5, color=colour, alpha=0.4, linewidths=0)
             ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
-            arrow = {"arrowstyle": "-|>", "color": "black", "facecolor": colour, "linewidth": 1.5}
+            arrow = {
+                "arrowstyle": "-|>",
+                "edgecolor": "black",
+                "facecolor": colour,
+                "linewidth": 1.5,
+            }
             ax.annotate("", mean, (0, 0), arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
         ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
         ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), title=title)
