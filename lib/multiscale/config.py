@@ -168,13 +168,7 @@ def check_architecture(
         raise ParameterError(f"scale: expected one of {', '.join(SCALES)}, got {scale!r}")
     if dictionary != "pca" and not _is_positive_int(dictionary):
         raise ParameterError(f"dictionary: expected 'pca' or a number of means, got {dictionary!r}")
-    for name, value in (
-        ("window_length", window_length),
-        ("n_levels", n_levels),
-        ("pooling_length", pooling_length),
-    ):
-        if not _is_positive_int(value):
-            raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
+    check_counts(window_length=window_length, n_levels=n_levels, pooling_length=pooling_length)
     coarsest = (
         pooling_length if scale == "multiresolution" else pooling_length / 2 ** (n_levels - 1)
     )
@@ -188,6 +182,24 @@ def check_architecture(
             f"window_length: expected at most {int(coarsest)} (the frames of a pooling window at "
             f"level {n_levels - 1}), got {window_length}"
         )
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse what is not an integer of at least 1.
+
+    Parameters
+    ----------
+    **counts : int
+        Parameters by name.
+
+    Raises
+    ------
+    ParameterError
+        Naming the first that is not.
+    """
+    for name, value in counts.items():
+        if not _is_positive_int(value):
+            raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
 
 
 def _is_positive_int(value: object) -> bool:

@@ -7,7 +7,7 @@ means then move to the normalised sum of their samples, each weighted by its pro
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from multiscale.config import ParameterError, select_device
+from multiscale.config import ParameterError, check_counts, select_device
 
 
 class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -179,10 +179,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return means
 
     def _check_parameters(self) -> None:
-        for name in ("n_means", "n_iter", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
+        check_counts(n_means=self.n_means, n_iter=self.n_iter, batch_size=self.batch_size)
         if not isinstance(self.damping, Real) or not self.damping >= 0:
             raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
 
