@@ -20,6 +20,7 @@ from multiscale.config import (
     ParameterError,
     SpectrogramSettings,
     check_architecture,
+    check_counts,
     select_device,
 )
 from multiscale.encoding import POOLINGS, Encoder, encode_and_pool, fit_whitening
@@ -127,7 +128,8 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-            Audio of the training clips; a :class:`~multiscale.datasets.ClipDataset` will do.
+            Audio of the training clips, of equal lengths; a
+            :class:`~multiscale.datasets.ClipDataset` will do.
         y : None
             Ignored: features are learned without labels.
 
@@ -141,9 +143,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         ParameterError
             If a parameter is out of range, or there are fewer windows than means.
         AudioError
-            If a clip cannot be used, or is shorter than a pooling window.
+            If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
         self._check_parameters()
+        _check_any(X)
         self._check_enough_windows(X)
         windows = self._sample(X)
         seeds = np.random.SeedSequence(self.random_state).spawn(self.n_levels)
@@ -171,10 +174,13 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        ParameterError
+            If there are no clips.
         AudioError
-            If a clip cannot be used, or is shorter than a pooling window.
+            If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
         check_is_fitted(self)
+        _check_any(X)
         lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
         pooled = []
         for levels in self._levels(X, "features"):
@@ -213,14 +219,17 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             for part in PARTS
             if getattr(encoder, part) is not None
         }
-        metadata = {"parameters": json.dumps(parameters), "sampled": json.dumps(self.sampled_)}
+        metadata = {"parameters": json.dumps(parameters, default=_plain)}
+        metadata["sampled"] = json.dumps(self.sampled_)
         save_file(arrays, str(path), metadata=metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> MultiscaleFeatures:
         """Read what :meth:`save` wrote."""
         with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata()
+            metadata = file.metadata() or {}
+        if "parameters" not in metadata:
+            raise ParameterError(f"{path}: expected what MultiscaleFeatures.save wrote")
         arrays = load_file(str(path))
         parameters = json.loads(metadata["parameters"])
         if parameters["spectrogram"] is not None:
@@ -246,13 +255,16 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def _sample(self, X: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Windows of every level, an equal share from every clip."""
-        per_batch = -(-self.n_windows * min(self.batch_size, len(X)) // len(X))
+        shares = np.diff(np.arange(len(X) + 1) * self.n_windows // len(X))
         lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
         rng = np.random.default_rng(self.random_state)
         sampled = [[] for _ in lengths]
-        for levels in self._levels(X, "windows"):
-            for level, length, windows in zip(levels, lengths, sampled, strict=True):
-                chosen = sample_windows(level, self.window_length, length, per_batch, rng)
+        # Clip by clip, so that the windows drawn do not depend on the size of a batch.
+        batches = self._levels(X, "windows")
+        clips = (clip for levels in batches for clip in zip(*levels, strict=True))
+        for clip, share in zip(clips, shares, strict=True):
+            for level, length, windows in zip(clip, lengths, sampled, strict=True):
+                chosen = sample_windows(level, self.window_length, length, share, rng)
                 windows.append(chosen.cpu().numpy())
         return [np.concatenate(windows) for windows in sampled]
 
@@ -262,17 +274,19 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         device = select_device(self.device)
         # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
         least = (self.pooling_length - 1) * settings.hop_length
+        n_samples = None
         starts = range(0, len(X), self.batch_size)
         for start in tqdm(starts, desc=f"{self.scale} {what}", disable=not self.progress):
-            batch = [
-                audio.check(X[index], least, name=f"clip {index}")
-                for index in range(start, min(start + self.batch_size, len(X)))
-            ]
-            if len({len(clip) for clip in batch}) > 1:
-                raise AudioError(
-                    f"clips {start} to {start + len(batch) - 1}: expected equal lengths, "
-                    f"got {sorted({len(clip) for clip in batch})} samples"
-                )
+            batch = []
+            for index in range(start, min(start + self.batch_size, len(X))):
+                clip = audio.check(X[index], least, name=f"clip {index}")
+                n_samples = n_samples or len(clip)
+                if len(clip) != n_samples:
+                    raise AudioError(
+                        f"clip {index}: expected {n_samples} samples, as clip 0 has, "
+                        f"got {len(clip)}"
+                    )
+                batch.append(clip)
             signals = torch.as_tensor(np.stack(batch), device=device)
             yield make_levels(signals, self.scale, self.n_levels, settings, self.pooling_length)
 
@@ -280,6 +294,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         check_architecture(
             self.scale, self.window_length, self.dictionary, self.n_levels, self.pooling_length
         )
+        check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
         if self.pooling not in POOLINGS:
             raise ParameterError(
                 f"pooling: expected one of {', '.join(POOLINGS)}, got {self.pooling!r}"
@@ -295,10 +310,8 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def _check_enough_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
         """Refuse more means than the coarsest level has windows, before any work."""
-        if len(X) == 0:
-            raise ParameterError("X: expected at least one clip, got none")
         settings = self.spectrogram or SpectrogramSettings()
-        frames = 1 + len(X[0]) // settings.hop_length
+        frames = 1 + len(audio.check(X[0], name="clip 0")) // settings.hop_length
         coarsest = pooling_lengths(self.scale, self.n_levels, self.pooling_length)[-1]
         positions = coarsest - self.window_length + 1
         there = len(X) * (frames // self.pooling_length) * positions
@@ -308,3 +321,13 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
                 f"dictionary: expected at most {usable} means (level {self.n_levels - 1} has "
                 f"that many windows to learn from), got {self.dictionary}"
             )
+
+
+def _check_any(X: Sequence[np.ndarray] | np.ndarray) -> None:
+    if len(X) == 0:
+        raise ParameterError("X: expected at least one clip, got none")
+
+
+def _plain(number: np.generic) -> int | float:
+    """A numpy number, as a grid search may give, as one of Python's."""
+    return number.item()
