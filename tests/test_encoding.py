@@ -1,0 +1,161 @@
+"""Whitening is white, and one convolution is whiten, then encode, then pool."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from multiscale.config import ParameterError
+from multiscale.encoding import POOLINGS, Encoder, encode, encode_and_pool, fit_whitening
+from multiscale.windows import frame_windows
+from sklearn.decomposition import PCA
+
+N_MELS = 10
+
+
+def correlated(n_frames: int, seed: int = 0) -> np.ndarray:
+    """Frames of correlated values of very different variance, (n_frames, N_MELS)."""
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).standard_normal((N_MELS, N_MELS)) / np.arange(1, N_MELS + 1)
+    return (3 + rng.standard_normal((n_frames, N_MELS)) @ mixing.T).astype(np.float32)
+
+
+def learned(window_length: int, n_means: int | None, variance: float = 0.99):
+    """A fitted whitening and its encoder, with a random dictionary."""
+    windows = frame_windows(torch.as_tensor(correlated(2000)), window_length, 20).flatten(0, 1)
+    whitening = fit_whitening(windows.numpy(), variance)
+    means = None
+    if n_means:
+        means = np.random.default_rng(1).standard_normal((n_means, whitening.n_components_))
+        means = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+    return whitening, Encoder.from_parts(whitening, means, window_length)
+
+
+def test_whitened_covariance_is_the_identity():
+    windows = correlated(5000)
+    whitening = fit_whitening(windows, 0.999)
+    whitened = whitening.transform(windows.astype(float))
+    np.testing.assert_allclose(whitened.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(
+        np.cov(whitened, rowvar=False), np.eye(whitening.n_components_), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("variance", [0.5, 0.9, 0.99])
+def test_no_more_components_than_the_share_of_variance_needs(variance):
+    windows = correlated(3000).astype(float)
+    kept = fit_whitening(windows, variance).n_components_
+    eigenvalues = np.linalg.eigvalsh(np.cov(windows, rowvar=False))[::-1]
+    share = np.cumsum(eigenvalues) / eigenvalues.sum()
+    assert share[kept - 1] >= variance
+    assert kept == 1 or share[kept - 2] < variance
+
+
+@pytest.mark.parametrize("window_length", [1, 2, 4])
+@pytest.mark.parametrize("n_means", [None, 7])
+@pytest.mark.parametrize("pooling", ["max", "mean", "min", "var"])
+def test_one_convolution_is_whiten_encode_pool(window_length, n_means, pooling):
+    whitening, encoder = learned(window_length, n_means)
+    level = correlated(43, seed=5)
+    ours = encode_and_pool(torch.as_tensor(level), encoder, 20, pooling).numpy()
+    assert ours.shape == (2, len(encoder))
+    assert ours.dtype == np.float32
+
+    pool = {"max": np.max, "mean": np.mean, "min": np.min, "var": np.var}[pooling]
+    for window in range(2):
+        frames = level[window * 20 : (window + 1) * 20].astype(float)
+        code = []
+        for start in range(20 - window_length + 1):
+            whitened = whitening.transform(frames[start : start + window_length].reshape(1, -1))[0]
+            code.append(whitened if n_means is None else encoder.means @ whitened)
+        np.testing.assert_allclose(ours[window], pool(code, axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_encode_puts_time_last_and_keeps_leading_axes():
+    _, encoder = learned(2, 7)
+    batch = torch.as_tensor(correlated(60)).reshape(2, 3, 10, N_MELS)
+    code = encode(batch, encoder)
+    assert code.shape == (2, 3, 7, 9)
+    torch.testing.assert_close(code[1, 2], encode(batch[1, 2], encoder))
+
+
+def test_every_pooling_has_a_test():
+    assert set(POOLINGS) == {"max", "mean", "min", "var"}
+
+
+def test_the_mean_window_is_encoded_as_zero():
+    whitening, encoder = learned(2, 7)
+    frames = torch.as_tensor(whitening.mean_.reshape(2, N_MELS), dtype=torch.float32)
+    assert encode(frames, encoder).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("window_length", [1, 4])
+def test_patches_undo_whitening(window_length):
+    """The mean window plus a PCA patch is one whitened component of 1, the others 0."""
+    whitening, encoder = learned(window_length, None)
+    assert encoder.patches.shape == (len(encoder), window_length, N_MELS)
+    windows = whitening.mean_ + encoder.patches.reshape(len(encoder), -1)
+    np.testing.assert_allclose(whitening.transform(windows), np.eye(len(encoder)), atol=1e-8)
+
+
+def test_patches_of_means_excite_their_feature_most():
+    whitening, encoder = learned(2, 7)
+    whitened = whitening.transform(whitening.mean_ + encoder.patches.reshape(7, -1))
+    np.testing.assert_allclose(whitened, encoder.means, atol=1e-6)
+    code = whitened @ encoder.means.T
+    np.testing.assert_allclose(np.diag(code), 1, atol=1e-6)
+    assert (code.argmax(axis=1) == np.arange(7)).all()
+
+
+def test_weight_has_the_shape_of_a_convolution():
+    _, encoder = learned(4, 7)
+    assert encoder.weight.shape == (7, N_MELS, 4)
+    assert encoder.bias.shape == (7,)
+    assert encoder.weight.dtype == encoder.bias.dtype == np.float32
+
+
+def test_components_of_no_variance_are_not_blown_up():
+    """One direction of next to no variance: whitened to its full size, or to the floor's."""
+    rng = np.random.default_rng(0)
+    spread = np.array([1.0, 1.0, 1e-3])
+    windows = rng.standard_normal((20_000, 3)) * spread
+    almost_all = 1 - 1e-9
+    free = fit_whitening(windows, almost_all, floor=0)
+    floored = fit_whitening(windows, almost_all, floor=1e-2)
+    assert free.n_components_ == floored.n_components_ == 3
+    np.testing.assert_allclose(free.transform(windows).std(axis=0), 1, rtol=1e-3)
+    deviation = floored.transform(windows).std(axis=0)
+    np.testing.assert_allclose(deviation[:2], 1, rtol=1e-3)
+    assert deviation[2] == pytest.approx(1e-3 / 1e-1, rel=0.05)
+
+
+def test_rank_deficient_windows_stay_finite():
+    rng = np.random.default_rng(0)
+    windows = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40))
+    whitening = fit_whitening(windows, 1 - 1e-15)
+    whitened = whitening.transform(rng.standard_normal((100, 40)))
+    assert np.isfinite(whitened).all()
+    assert np.abs(whitened).max() < 1e4
+
+
+def test_the_floor_does_not_touch_what_scikit_learn_whitens_well():
+    windows = correlated(500).astype(float)
+    ours = fit_whitening(windows, 0.9)
+    theirs = PCA(n_components=0.9, whiten=True, svd_solver="covariance_eigh").fit(windows)
+    np.testing.assert_allclose(ours.transform(windows), theirs.transform(windows))
+
+
+def test_errors():
+    windows = correlated(100)
+    for variance in (0, 1, -0.5, 99, float("nan")):
+        with pytest.raises(ParameterError, match=r"variance: expected a share .*got"):
+            fit_whitening(windows, variance)
+    for alike in (np.ones((5, 3)), windows[:1], windows[:0]):
+        with pytest.raises(ParameterError, match="windows: expected at least 2 that differ"):
+            fit_whitening(alike)
+    _, encoder = learned(1, 7)
+    level = torch.as_tensor(correlated(20))
+    with pytest.raises(ParameterError, match=r"pooling: expected one of max, mean, .*got 'sum'"):
+        encode_and_pool(level, encoder, 10, "sum")
+    with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 20, .*got 21"):
+        encode_and_pool(level, encoder, 21)

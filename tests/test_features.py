@@ -1,0 +1,328 @@
+"""The whole pipeline against one written out step by step, and as a transformer."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from conftest import make_clip
+from multiscale.config import SCALES, WINDOW_LENGTHS, AudioError, ParameterError
+from multiscale.config import SpectrogramSettings as Spectrogram
+from multiscale.features import MultiscaleFeatures
+from multiscale.tagging import TagClassifier
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+APPROACHES = [(scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale]]
+
+
+def small(scale="laplacian", window_length=1, dictionary=12, **changes) -> MultiscaleFeatures:
+    """Six levels at two iterations on few windows; the CPU, whatever the machine has."""
+    options = {"n_iter": 2, "n_windows": 300, "device": "cpu", **changes}
+    return MultiscaleFeatures(scale, window_length, dictionary, **options)
+
+
+class Counted:
+    """A sequence of clips that counts how often it is asked for one."""
+
+    def __init__(self, clips):
+        self.clips, self.asked = clips, 0
+
+    def __len__(self):
+        return len(self.clips)
+
+    def __getitem__(self, index):
+        self.asked += 1
+        return self.clips[index]
+
+
+def reference_levels(clip: np.ndarray, scale: str, n_levels: int) -> list[np.ndarray]:
+    """§3 written out with librosa and loops, cut to whole pooling windows."""
+
+    def spectrogram(n_fft):
+        mel = librosa.feature.melspectrogram(
+            y=clip, sr=16_000, n_fft=n_fft, hop_length=512, n_mels=200, power=1.0
+        )
+        return np.log1p(10_000 * mel).T[: 1 + len(clip) // 512][: len(clip) // 512 // 128 * 128]
+
+    if scale == "multiresolution":
+        return [spectrogram(1024 * 2**level) for level in range(n_levels)]
+    kernel = np.array([1, 4, 6, 4, 1]) / 16
+    gaussian = [spectrogram(1024)]
+    for _ in range(n_levels - 1):
+        padded = np.pad(gaussian[-1], ((2, 2), (0, 0)), mode="edge")
+        gaussian.append(
+            np.stack([kernel @ padded[t : t + 5] for t in range(0, len(gaussian[-1]), 2)])
+        )
+    if scale == "gaussian":
+        return gaussian
+    laplacian = []
+    for fine, coarse in pairwise(gaussian):
+        spread = np.zeros((2 * len(coarse) + 4, 200))
+        spread[::2] = np.pad(coarse, ((1, 1), (0, 0)), mode="edge")
+        smooth = [2 * kernel @ spread[t : t + 5] for t in range(len(fine))]
+        laplacian.append(fine - np.stack(smooth))
+    return [*laplacian, gaussian[-1]]
+
+
+def reference_features(clip: np.ndarray, learner: MultiscaleFeatures) -> np.ndarray:
+    """Fig. 1 at every level, one window at a time."""
+    levels = reference_levels(clip, learner.scale, learner.n_levels)
+    rows = []
+    for pool in range(len(levels[0]) // 128):
+        row = []
+        for level, encoder in zip(levels, learner.encoders_, strict=True):
+            length = 128 * len(level) // len(levels[0])
+            frames = level[pool * length : (pool + 1) * length]
+            codes = []
+            for start in range(length - learner.window_length + 1):
+                window = frames[start : start + learner.window_length].ravel()
+                white = encoder.components @ (window - encoder.mean) / np.sqrt(encoder.variance)
+                codes.append(white if encoder.means is None else encoder.means @ white)
+            row.append(np.max(codes, axis=0))
+        rows.append(np.concatenate(row))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("dictionary", ["pca", 12])
+@pytest.mark.parametrize(("scale", "window_length"), APPROACHES)
+def test_every_approach_against_a_reference(clips, scale, window_length, dictionary):
+    n_levels = 3 if scale == "multiresolution" else 6
+    learner = small(scale, window_length, dictionary, n_levels=n_levels).fit(clips)
+    features = learner.transform(clips[:2])
+    assert features.dtype == np.float32
+    assert features.shape == (2, 2, sum(learner.n_features_))
+    if dictionary == 12:
+        assert learner.n_features_ == [12] * n_levels
+    expected = reference_features(clips[1], learner)
+    # A pyramid's rounding is scaled up by whitening, so compare to the size of the features.
+    error = np.abs(features[1] - expected).max() / np.abs(expected).max()
+    assert error < 1e-3
+
+
+def test_names_tell_scale_level_and_feature(clips):
+    learner = small("gaussian", 1, 5, n_levels=3).fit(clips)
+    names = learner.get_feature_names_out()
+    assert len(names) == len(set(names)) == learner.transform(clips[:1]).shape[-1]
+    assert list(names[4:7]) == ["gaussian_l0_mean4", "gaussian_l1_mean0", "gaussian_l1_mean1"]
+    pca = small("gaussian", 1, "pca", n_levels=2).fit(clips)
+    names = pca.get_feature_names_out()
+    assert names[pca.n_features_[0]] == "gaussian_l1_component0"
+    assert names[-1] == f"gaussian_l1_component{pca.n_features_[1] - 1}"
+
+
+def test_levels_are_learned_and_extracted_separately(clips):
+    """Without the coarser levels of a Gaussian pyramid, the finer features stay the same."""
+    both = small("gaussian", n_levels=2, n_windows=10**6).fit(clips)
+    one = small("gaussian", n_levels=1, n_windows=10**6).fit(clips)
+    np.testing.assert_array_equal(both.transform(clips)[..., :12], one.transform(clips))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"dictionary": "pca", "pooling": "mean"},
+        {"clip_summary": "max", "scale": "gaussian", "window_length": 4},
+        {"spectrogram": Spectrogram(n_mels=40, log_constant=10)},
+    ],
+)
+def test_saved_and_loaded_bit_for_bit(clips, tmp_path, changes):
+    learner = small(**changes).fit(clips)
+    learner.save(tmp_path / "it.safetensors")
+    loaded = MultiscaleFeatures.load(tmp_path / "it.safetensors")
+    assert loaded.get_params() == learner.get_params()
+    assert loaded.sampled_ == learner.sampled_
+    np.testing.assert_array_equal(loaded.transform(clips), learner.transform(clips))
+    np.testing.assert_array_equal(loaded.get_feature_names_out(), learner.get_feature_names_out())
+
+
+def test_the_file_holds_no_pickle(clips, tmp_path):
+    path = tmp_path / "it.safetensors"
+    learner = small(n_levels=np.int64(2)).fit(clips)
+    learner.save(path)
+    with safe_open(path, framework="numpy") as file:
+        assert json.loads(file.metadata()["parameters"])["n_levels"] == 2
+        assert file.get_tensor("level1.means").shape == (12, learner.encoders_[1].means.shape[1])
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ParameterError, match=r"other\.safetensors: expected .*MultiscaleFeatures"):
+        MultiscaleFeatures.load(tmp_path / "other.safetensors")
+
+
+def test_an_unfitted_learner_says_so(clips, tmp_path):
+    for use in (
+        lambda: small().transform(clips),
+        lambda: small().get_feature_names_out(),
+        lambda: small().save(tmp_path / "a"),
+    ):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            use()
+
+
+def test_clone_and_seed(clips):
+    learner = small(random_state=4).fit(clips)
+    same = clone(learner)
+    assert not hasattr(same, "encoders_")
+    np.testing.assert_array_equal(same.fit(clips).transform(clips), learner.transform(clips))
+    other = small(random_state=5).fit(clips)
+    assert not np.allclose(other.transform(clips), learner.transform(clips))
+
+
+@pytest.mark.parametrize("scale", ["laplacian", "multiresolution"])
+def test_batch_size_does_not_matter(clips, scale):
+    one, four, all_ = (small(scale, batch_size=size, n_levels=2).fit(clips) for size in (1, 4, 100))
+    assert one.sampled_ == four.sampled_ == all_.sampled_ == [300, 300]
+    for learner in (four, all_):
+        np.testing.assert_allclose(learner.encoders_[1].mean, one.encoders_[1].mean, atol=1e-5)
+    features = one.transform(clips)
+    for size in (4, 100):
+        one.set_params(batch_size=size)
+        np.testing.assert_allclose(one.transform(clips), features, atol=1e-3)
+
+
+def test_every_clip_gives_an_equal_share_of_windows(clips):
+    """Noise of very different levels: the mean of a window tells its clip."""
+    noise = np.random.default_rng(0).standard_normal((5, 9 * 16_000)).astype(np.float32)
+    learner = small("gaussian", n_levels=1, n_windows=102, batch_size=2)
+    windows = learner._sample(noise * 30.0 ** -np.arange(5)[:, None])[0]
+    assert len(windows) == 102
+    loudness = np.sort(windows.mean(axis=1))
+    bounds = np.sort(np.argsort(np.diff(loudness))[-4:]) + 1
+    assert {len(of_clip) for of_clip in np.split(loudness, bounds)} == {20, 21}
+
+
+def test_transform_learns_nothing(clips):
+    learner = small().fit(clips[:4])
+    before = [(e.components.copy(), e.means.copy(), e.mean.copy()) for e in learner.encoders_]
+    apart = np.concatenate([learner.transform(clips[4:5]), learner.transform(clips[5:])])
+    together = learner.transform(clips[4:])
+    np.testing.assert_allclose(together, apart, atol=1e-3)
+    for encoder, arrays in zip(learner.encoders_, before, strict=True):
+        np.testing.assert_array_equal(encoder.components, arrays[0])
+        np.testing.assert_array_equal(encoder.means, arrays[1])
+        np.testing.assert_array_equal(encoder.mean, arrays[2])
+
+
+def test_clip_summaries(clips):
+    learner = small().fit(clips)
+    pooled = learner.transform(clips)
+    for summary in ("mean", "max"):
+        learner.set_params(clip_summary=summary)
+        expected = getattr(pooled, summary)(axis=1)
+        np.testing.assert_array_equal(learner.transform(clips), expected)
+
+
+def test_poolings_reach_the_encoder(clips):
+    learner = small(pooling="max").fit(clips)
+    largest = learner.transform(clips)
+    smallest = learner.set_params(pooling="min").transform(clips)
+    assert (smallest <= largest).all()
+    assert (smallest < largest).any()
+
+
+def test_in_pipelines_and_searches(clips):
+    """Bright noise against dull noise, by a linear classifier on clip means, and by the MLP."""
+    noise = np.random.default_rng(0).standard_normal((16, 9 * 16_000))
+    high = np.arange(16) % 2 == 1
+    music = [
+        0.1 * (one if bright else np.convolve(one, np.hanning(20) / 10, mode="same"))
+        for one, bright in zip(noise, high, strict=True)
+    ]
+    linear = make_pipeline(small(clip_summary="mean", n_levels=2), RidgeClassifier())
+    assert linear.fit(music[:10], high[:10]).score(music[10:], high[10:]) > 0.8
+    search = GridSearchCV(linear, {"multiscalefeatures__dictionary": [4, "pca"]}, cv=2)
+    assert search.fit(music[:10], high[:10]).best_score_ > 0.7
+    tags = np.stack([high, ~high], axis=1)
+    classifier = TagClassifier(n_hidden=20, max_epochs=15, validation_fraction=0.4, device="cpu")
+    mlp = make_pipeline(small(n_levels=2), classifier)
+    assert mlp.fit(music[:10], tags[:10]).score(music[10:], tags[10:]) > 0.9
+
+
+def test_pcm_and_stereo_are_repaired(clips):
+    learner = small(n_levels=2).fit(clips)
+    # A step of 16-bit audio is small beside the clips' noise.
+    features = learner.transform(clips[:1])
+    pcm = np.round(clips[:1] * 32768).astype(np.int16)
+    np.testing.assert_allclose(learner.transform(pcm), features, atol=0.05)
+    stereo = np.stack([clips[0] * 2, clips[0] * 0], axis=1)
+    np.testing.assert_allclose(learner.transform([stereo]), features, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_clips_that_are_refused(clips, method):
+    use = getattr(small(n_levels=2).fit(clips), method)
+    spoilt = clips.copy()
+    spoilt[2, 50] = np.nan
+    with pytest.raises(AudioError, match="clip 2: expected finite samples, got 1"):
+        use(spoilt)
+    least = 127 * 512
+    with pytest.raises(AudioError, match=f"expected at least {least} samples, got {least - 1}"):
+        use(clips[:, : least - 1])
+    assert use(clips[:, :least]) is not None
+    with pytest.raises(AudioError, match=r"clip 0: expected shape \(n_samples,\)"):
+        use(clips[0])
+    with pytest.raises(AudioError, match=r"clip 0: expected at least .*got 2"):
+        use(np.stack([clips[:3], clips[:3]], axis=1))  # channels first
+    with pytest.raises(ParameterError, match="X: expected at least one clip, got none"):
+        use([])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_unequal_clips_are_refused_whatever_the_batch(clips, method, batch_size):
+    learner = small(n_levels=2, batch_size=batch_size).fit(clips)
+    unequal = [*clips[:5], make_clip(5, 14)]
+    with pytest.raises(AudioError, match=r"clip 5: expected 144000 samples, .*got 224000"):
+        getattr(learner, method)(unequal)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_levels": 0}, "n_levels: expected an integer of at least 1, got 0"),
+        ({"n_levels": 9}, "n_levels: expected pooling_length=128 to be divisible"),
+        ({"window_length": 3, "pooling_length": 64}, "window_length: expected at most 2 .*got 3"),
+        ({"scale": "wavelet"}, "scale: expected one of"),
+        ({"dictionary": 49}, "dictionary: expected at most 48 means .*level 5.* got 49"),
+        ({"dictionary": 301, "n_levels": 1}, "dictionary: expected at most 300 means"),
+        ({"dictionary": "ica"}, "dictionary: expected 'pca' or a number of means"),
+        ({"pooling": "sum"}, "pooling: expected one of max"),
+        ({"clip_summary": "min"}, "clip_summary: expected None, 'mean' or 'max', got 'min'"),
+        ({"variance": 1}, "variance: expected a share between 0 and 1, got 1"),
+        ({"n_windows": 0}, "n_windows: expected an integer of at least 1, got 0"),
+        ({"n_iter": 0}, "n_iter: expected an integer of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
+        ({"device": "abacus"}, "device: expected auto, cpu or cuda"),
+    ],
+)
+def test_parameters_are_refused_before_the_work(clips, changes, message):
+    counted = Counted(clips)
+    with pytest.raises(ParameterError, match=message):
+        small(**changes).fit(counted)
+    assert counted.asked <= 1  # the first clip, for its length
+
+
+def test_as_many_means_as_windows_are_enough(clips):
+    learner = small(dictionary=48).fit(clips)  # 6 clips x 2 pooling windows x 4 frames
+    assert learner.sampled_ == [300, 300, 300, 192, 96, 48]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_gpu_gives_what_the_cpu_gives(clips, scale):
+    learner = small(scale).fit(clips)
+    expected = learner.transform(clips)
+    ours = learner.set_params(device="cuda").transform(clips)
+    assert np.abs(ours - expected).max() / np.abs(expected).max() < 1e-3

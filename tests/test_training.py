@@ -1,0 +1,242 @@
+"""Descent reaches a closed form; runs side by side are runs alone; stopping is stopping."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from multiscale.config import ParameterError
+from multiscale.training import Hyperparameters, Runs, best_trial, sample_hyperparameters, train
+
+
+def regression(n=60, d=5, seed=0, dtype=torch.float64):
+    """Inputs, targets, and the loss of linear runs with or without a bias."""
+    rng = np.random.default_rng(seed)
+    x = torch.as_tensor(rng.standard_normal((n, d)), dtype=dtype)
+    y = (
+        x @ torch.arange(1.0, d + 1, dtype=dtype)
+        + 3
+        + 0.1 * torch.as_tensor(rng.standard_normal(n), dtype=dtype)
+    )
+
+    def loss(parameters, batch):
+        predicted = parameters["weight"] @ x[batch].T + parameters["bias"]
+        return 0.5 * (predicted - y[batch]).square().mean(-1)
+
+    return x, y, loss
+
+
+def start(n_runs, d=5, dtype=torch.float64):
+    return {
+        "weight": torch.zeros(n_runs, d, dtype=dtype),
+        "bias": torch.zeros(n_runs, 1, dtype=dtype),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reaches_ridge_regression(dtype):
+    """Weight decay is the ridge; the bias does not decay."""
+    x, y, loss = regression(dtype=dtype)
+    decays = [0.0, 0.1, 1.0]
+
+    def score(parameters):
+        value = loss(parameters, torch.arange(60)).detach().numpy()
+        return -(value + 0.5 * decays * parameters["weight"].square().sum(-1).detach().numpy())
+
+    decays = np.array(decays)
+    runs = train(
+        start(3, dtype=dtype),
+        loss,
+        score,
+        60,
+        [Hyperparameters(0.1, decay) for decay in decays],
+        max_epochs=400,
+        patience=400,
+        seed=0,
+        batch_size=60,
+    )
+    x, y = x.numpy().astype(float), y.numpy().astype(float)
+    centred, middle = x - x.mean(axis=0), y - y.mean()
+    for run, decay in enumerate(decays):
+        weight = np.linalg.solve(
+            centred.T @ centred / 60 + decay * np.eye(5), centred.T @ middle / 60
+        )
+        bias = y.mean() - x.mean(axis=0) @ weight
+        # The best float32 score is flat around the minimum.
+        atol = 1e-3 if dtype == torch.float32 else 1e-6
+        np.testing.assert_allclose(runs.parameters["weight"][run], weight, atol=atol)
+        np.testing.assert_allclose(runs.parameters["bias"][run, 0], bias, atol=atol)
+
+
+def test_minibatches_visit_every_example_once_an_epoch():
+    seen = []
+
+    def loss(parameters, batch):
+        seen.append(batch.tolist())
+        return parameters["weight"].sum(-1)
+
+    train(
+        start(1),
+        lambda parameters, batch: loss(parameters, batch) + 0 * parameters["bias"].sum(-1),
+        lambda parameters: np.array([float(len(seen))]),
+        10,
+        [Hyperparameters(0.1, 0)],
+        max_epochs=3,
+        patience=3,
+        seed=0,
+        batch_size=4,
+    )
+    assert [len(batch) for batch in seen] == [4, 4, 2] * 3
+    epochs = [list(chain(*seen[i : i + 3])) for i in (0, 3, 6)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != list(range(10))
+
+
+def scripted(scores: np.ndarray, patience: int) -> Runs:
+    """Train runs whose validation scores are given, (n_epochs, n_runs).
+
+    The loss is the sum of ``weight``, so that after epoch e it is -e: it tells when it was kept.
+    """
+    n_runs = scores.shape[1]
+    epoch = 0
+
+    def score(parameters):
+        nonlocal epoch
+        epoch += 1
+        return scores[epoch - 1, parameters["bias_number"][:, 0].long().numpy()]
+
+    return train(
+        {
+            "weight": torch.zeros(n_runs, 1),
+            "bias_number": torch.arange(n_runs, dtype=torch.float32)[:, None],
+        },
+        lambda p, batch: p["weight"].sum(-1) + 0 * p["bias_number"].sum(-1),
+        score,
+        4,
+        [Hyperparameters(1.0, 0.0)] * n_runs,
+        max_epochs=len(scores),
+        patience=patience,
+        seed=0,
+        momentum=0.0,
+    )
+
+
+def early_stopping(scores: np.ndarray, patience: int) -> tuple[float, int, int]:
+    """Best score, its epoch, and the epochs trained, of one run."""
+    best, best_epoch = -np.inf, 0
+    for epoch, score in enumerate(scores, 1):
+        if score > best:
+            best, best_epoch = score, epoch
+        if epoch - best_epoch >= patience:
+            break
+    return best, best_epoch, epoch
+
+
+@pytest.mark.parametrize("patience", [1, 2, 5, 100])
+def test_early_stopping_against_a_reference(patience):
+    scores = np.random.default_rng(patience).integers(0, 12, (30, 20)) / 12  # with ties
+    runs = scripted(scores, patience)
+    lengths = []
+    for run in range(20):
+        best, epoch, trained = early_stopping(scores[:, run], patience)
+        lengths.append(trained)
+        assert runs.scores[run] == best
+        assert runs.epochs[run] == epoch
+        assert runs.parameters["weight"][run, 0] == -epoch
+        history = runs.history[:, run]
+        np.testing.assert_array_equal(history[:trained], scores[:trained, run])
+        assert np.isnan(history[trained:]).all()
+    assert len(runs.history) == max(lengths)
+
+
+def test_runs_side_by_side_are_runs_alone():
+    _, _, loss = regression()
+    trials = [Hyperparameters(rate, decay) for rate in (0.01, 0.3) for decay in (0, 0.5)]
+    trials.insert(1, Hyperparameters(1e6, 0))  # diverges
+
+    def score(parameters):
+        return -loss(parameters, torch.arange(60)).detach().numpy()
+
+    def go(chosen, n_runs):
+        return train(
+            start(n_runs), loss, score, 40, chosen, max_epochs=25, patience=2, seed=1, batch_size=16
+        )
+
+    together = go(trials, 5)
+    assert len(set(together.epochs)) > 2  # they stop at different times
+    for run, trial in enumerate(trials):
+        alone = go([trial], 1)
+        for name, value in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name][run], value[0])
+        assert together.epochs[run] == alone.epochs[0]
+        np.testing.assert_allclose(together.scores[run], alone.scores[0])
+
+
+def test_a_run_that_is_never_finite_stops_and_scores_nan():
+    scores = np.array([[np.nan, 0.5], [0.9, 0.6], [0.9, 0.7]])
+    runs = scripted(scores, patience=2)
+    assert np.isnan(runs.scores[0])
+    assert runs.epochs[0] == 0
+    assert runs.parameters["weight"][0, 0] == 0  # as it started
+    assert runs.scores[1] == 0.7
+    assert np.isnan(runs.history[1:, 0]).all()
+
+
+def test_a_run_that_diverges_keeps_its_best():
+    runs = scripted(np.array([[0.5], [0.6], [np.nan], [0.9]]), patience=3)
+    assert (runs.scores[0], runs.epochs[0]) == (0.6, 2)
+    assert len(runs.history) == 3
+
+
+def test_the_initial_parameters_are_left_alone():
+    _, _, loss = regression()
+    initial = start(1)
+    train(
+        initial,
+        loss,
+        lambda p: np.zeros(1),
+        60,
+        [Hyperparameters(0.1, 0.1)],
+        max_epochs=1,
+        patience=1,
+        seed=0,
+    )
+    assert not initial["weight"].any()
+    assert not initial["weight"].requires_grad
+
+
+def test_nothing_to_train_on():
+    with pytest.raises(ParameterError, match="n_examples: expected at least 1 to train on, got 0"):
+        train(start(1), None, None, 0, [], max_epochs=1, patience=1, seed=0)
+
+
+def test_random_search_draws_log_uniformly_within_range():
+    trials = sample_hyperparameters(2000, (1e-3, 1e-1), (1e-6, 1e-2), seed=0)
+    rates = np.log10([trial.learning_rate for trial in trials])
+    decays = np.log10([trial.weight_decay for trial in trials])
+    assert (rates >= -3).all()
+    assert (rates <= -1).all()
+    assert (decays >= -6).all()
+    assert (decays <= -2).all()
+    np.testing.assert_allclose(np.quantile(rates, [0.25, 0.5, 0.75]), [-2.5, -2, -1.5], atol=0.08)
+    np.testing.assert_allclose(np.quantile(decays, [0.25, 0.5, 0.75]), [-5, -4, -3], atol=0.2)
+    assert abs(np.corrcoef(rates, decays)[0, 1]) < 0.06
+
+
+def test_a_seed_decides_the_trials():
+    one, same, other = (
+        sample_hyperparameters(5, (1e-3, 1e-1), (1e-6, 1e-2), seed) for seed in (0, 0, 1)
+    )
+    assert one == same != other
+    assert sample_hyperparameters(3, (1e-3, 1e-1), (1e-6, 1e-2), 0) == one[:3]
+
+
+def test_the_best_trial_has_the_highest_score():
+    trials = [Hyperparameters(rate, 0) for rate in (1, 2, 3)]
+    runs = Runs({}, np.array([0.5, np.nan, 0.7]), np.zeros(3), np.zeros((0, 3)))
+    assert best_trial(runs, trials) is trials[2]
+    runs.scores[:] = np.nan
+    with pytest.raises(ParameterError, match="expected a finite score, got none from 3 trials"):
+        best_trial(runs, trials)
