@@ -630,6 +630,8 @@ def bars(
 ) -> Figure:
     """Horizontal bars, or points where ``hue`` compares several, from a tidy table.
 
+    A bar is the mean of its rows; a thin line goes from the least to the greatest.
+
     Parameters
     ----------
     table : DataFrame
@@ -650,7 +652,7 @@ def bars(
     """
     figure, ax = _figure(height=0.7 + 0.2 * table[y].nunique())
     if hue is None:
-        sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue")
+        sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue", errorbar=("pi", 100))
     else:
         sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5, palette="colorblind")
         sns.move_legend(ax, "lower left", bbox_to_anchor=(0, 1), ncols=2, title="", frameon=False)
@@ -860,7 +862,9 @@ def neighbours(
         ends = np.stack([places[chooser], place])
         ax.plot(*ends.T, color=palette[label], linewidth=24 * share, alpha=0.45, zorder=1)
         if share >= 0.02:
-            ax.annotate(f"{share:.0%}", place, xytext=(7, 6), textcoords="offset points")
+            box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+            options = {"textcoords": "offset points", "fontsize": 8, "bbox": box}
+            ax.annotate(f"{share:.0%}", place, xytext=(7, 5), **options)
     for label, colour in enumerate(palette):
         own = places[labels == label]
         ax.scatter(*own.T, s=70, color=colour, zorder=2, label=f"artist {label + 1}")
