@@ -29,6 +29,9 @@ DIVERGING = "vlag"
 FREQUENCIES = (250, 500, 1000, 2000, 4000)
 """Labelled frequencies, Hz."""
 
+FINE = (300, 350, 400, 440, 500, 600)
+"""Labelled frequencies of a narrow band, Hz."""
+
 
 def _figure(rows: int = 1, columns: int = 1, height: float = 3.0, **options):
     sns.set_theme(style="ticks", context="notebook", font_scale=0.8)
@@ -205,7 +208,8 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
     ----------
     columns : dict of str to list of array-like of shape (n_frames, n_mels)
         Title -> levels, finest first. Under "Laplacian ..." all levels but the last are drawn as
-        differences.
+        differences, on one colour scale; other levels have a scale each, for a longer spectrogram
+        window makes all values larger.
     seconds : float
         Time that they span.
 
@@ -218,12 +222,13 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
     figure, axes = _figure(
         n_levels, len(columns), 1.35 * n_levels + 0.9, sharex=True, sharey=True, squeeze=False
     )
-    limits = np.percentile(np.asarray(next(iter(columns.values()))[0]), (1, 99.8))
     for column, (title, levels) in enumerate(columns.items()):
+        differences = [np.asarray(level).ravel() for level in levels[:-1]]
+        limits = np.percentile(np.concatenate(differences), (0.5, 99.5)) if differences else None
         for index, level in enumerate(levels):
             ax = axes[n_levels - 1 - index, column]
             signed = title.startswith("Laplacian") and index < len(levels) - 1
-            image = _show(ax, level, seconds, signed, None if signed else limits)
+            image = _show(ax, level, seconds, signed, limits if signed else None)
             ax.set_title(f"level {index}", loc="right", fontsize=8, pad=2)
             _mel_axis(ax, label=False, frequencies=FREQUENCIES[::2])
             if signed and index == 0:
@@ -234,8 +239,10 @@ def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) ->
     return figure
 
 
-def timescales(rows: dict[str, np.ndarray], seconds: float) -> Figure:
-    """Levels of one clip above each other, on one colour scale.
+def timescales(
+    rows: dict[str, np.ndarray], seconds: float, band: tuple[float, float] | None = None
+) -> Figure:
+    """Levels of one clip above each other.
 
     Parameters
     ----------
@@ -243,23 +250,24 @@ def timescales(rows: dict[str, np.ndarray], seconds: float) -> Figure:
         Title -> level, from top to bottom.
     seconds : float
         Time that they span.
+    band : tuple of float, optional
+        Show only these frequencies, Hz.
 
     Returns
     -------
     Figure
-        A panel per level.
+        A panel per level, each with a colour scale of its own.
     """
     figure, axes = _figure(len(rows), 1, 1.7 * len(rows) + 0.5, sharex=True, squeeze=False)
-    limits = np.percentile(
-        np.concatenate([np.asarray(level) for level in rows.values()]), (1, 99.8)
-    )
     for ax, (title, level) in zip(axes[:, 0], rows.items(), strict=True):
-        image = _show(ax, level, seconds, limits=limits)
+        image = _show(ax, level, seconds)
         ax.set_title(title, loc="left")
-        _mel_axis(ax, label=False, frequencies=FREQUENCIES[1::2])
+        _mel_axis(ax, label=False, frequencies=FREQUENCIES[1::2] if band is None else FINE)
+        if band is not None:
+            ax.set_ylim(np.interp(band, mel_frequencies(), np.arange(level.shape[1])) + 0.5)
+        figure.colorbar(image, ax=ax, label="log amplitude")
     axes[-1, 0].set_xlabel("time (s)")
     figure.supylabel("frequency (Hz)", fontsize=9)
-    figure.colorbar(image, ax=axes, label="log amplitude", shrink=0.6)
     return figure
 
 
