@@ -11,7 +11,7 @@ import ast
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -72,7 +72,7 @@ def cached(
     """
 
     def save(arrays: dict[str, np.ndarray], path: Path) -> None:
-        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        contiguous = {key: np.asarray(value, order="C") for key, value in arrays.items()}
         save_file(contiguous, path, metadata={"settings": json.dumps(settings)})
 
     return cached_file(artefact_path(name, settings, made_by), compute, save, load_file)
@@ -137,13 +137,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Path
         Where to write.
     """
-    handle, temporary = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    # Not tempfile's, whose files only their owner may read.
+    temporary = path.with_name(f".writing-{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield Path(temporary)
+        yield temporary
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @lru_cache
