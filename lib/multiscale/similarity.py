@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.preprocessing import StandardScaler
 
@@ -18,6 +19,7 @@ from multiscale.training import (
     Parameters,
     Runs,
     best_trial,
+    check_pooled,
     sample_hyperparameters,
     train,
 )
@@ -64,6 +66,7 @@ class SimilarityModel:
         ndarray of shape (n_runs, n_clips, n_components), float32
             One embedding per run.
         """
+        check_pooled(features, "features", self.scaler.n_features_in_)
         projection = self.runs.parameters["projection"]
         means = _standardised_means(features, self.scaler).to(projection.device)
         return (means @ projection).cpu().numpy()
@@ -88,7 +91,7 @@ def fit_runs(
     train_features, valid_features : ndarray of shape (n_clips, n_pooling_windows, n_features)
         Pooled features.
     train_artists, valid_artists : ndarray of shape (n_clips,)
-        Artist of each clip.
+        Artist of each clip. One that is None or NaN is unknown, and shared with no other clip.
     hyperparameters : list of Hyperparameters
         One per run.
     settings : TrainingSettings
@@ -108,8 +111,10 @@ def fit_runs(
     Raises
     ------
     ParameterError
-        If a split has no two clips of one artist.
+        If shapes do not go together, or a split has no two clips of one artist.
     """
+    check_pooled(train_features, "train features")
+    check_pooled(valid_features, "valid features", train_features.shape[2])
     chosen = select_device(device)
     train_labels = _labels(train_features, train_artists, "train").to(chosen)
     valid_labels = _labels(valid_features, valid_artists, "valid").to(chosen)
@@ -203,12 +208,15 @@ def correct_probability(embedded: torch.Tensor, labels: torch.Tensor) -> torch.T
     Tensor of shape (..., n_clips)
         Between 0 and 1; 0 for a clip whose artist has no other.
     """
-    squared = embedded.square().sum(-1)
-    distance = squared.unsqueeze(-1) + squared.unsqueeze(-2) - 2 * embedded @ embedded.mT
+    # Only distances count: about the origin, squares are small, and rounding with them.
+    centred = embedded - embedded.mean(-2, keepdim=True)
+    squared = centred.square().sum(-1)
+    distance = squared.unsqueeze(-1) + squared.unsqueeze(-2) - 2 * centred @ centred.mT
     itself = torch.eye(len(labels), dtype=torch.bool, device=embedded.device)
-    neighbour = torch.softmax(-distance.masked_fill(itself, float("inf")), dim=-1)
-    same = (labels[:, None] == labels[None, :]).to(embedded.dtype)
-    return (neighbour * same).sum(-1)
+    # The lowest number, not -inf: a clip that is alone then has a probability, of 0.
+    closeness = (-distance).masked_fill(itself, torch.finfo(distance.dtype).min)
+    same = (labels[:, None] == labels[None, :]) & ~itself
+    return (torch.softmax(closeness, dim=-1) * same).sum(-1)
 
 
 def mean_probability(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -239,15 +247,17 @@ def artist_probability(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
     embedded : ndarray of shape (n_runs, n_clips, n_components)
         Places in the learned space.
     artists : ndarray of shape (n_clips,)
-        Artist of each clip.
+        Artist of each clip. One that is None or NaN is unknown, and shared with no other clip.
 
     Returns
     -------
-    ndarray of shape (n_runs,)
+    ndarray of shape (n_runs,), float64
         Mean probability of correct classification, one clip left out at a time.
     """
     labels = _labels(embedded[0], artists, "scored")
-    return mean_probability(torch.as_tensor(embedded), labels).numpy()
+    # A run at a time, for all pairs of clips in float64 are large.
+    runs = (torch.as_tensor(run, dtype=torch.float64) for run in embedded)
+    return np.array([float(mean_probability(run, labels)) for run in runs])
 
 
 def _initial_projection(n_runs: int, n_features: int, n_components: int, seed: int) -> torch.Tensor:
@@ -270,7 +280,11 @@ def _labels(clips: np.ndarray, artists: np.ndarray, split: str) -> torch.Tensor:
         raise ParameterError(
             f"{split} artists: expected one for each of {len(clips)} clips, got {len(artists)}"
         )
-    _, labels, counts = np.unique(np.asarray(artists, str), return_inverse=True, return_counts=True)
+    artists = np.asarray(artists, object)
+    unknown = pd.isna(artists)
+    labels = len(artists) + np.arange(len(artists))  # one of its own for every unknown artist
+    labels[~unknown] = np.unique(artists[~unknown].astype(str), return_inverse=True)[1]
+    counts = np.unique(labels, return_counts=True)[1]
     if not (counts > 1).any():
         raise ParameterError(
             f"{split} artists: expected an artist with two clips or more, got {len(counts)} "

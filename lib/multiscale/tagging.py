@@ -21,6 +21,7 @@ from multiscale.training import (
     Parameters,
     Runs,
     best_trial,
+    check_pooled,
     sample_hyperparameters,
     train,
 )
@@ -64,6 +65,7 @@ class TagModel:
         ndarray of shape (n_runs, n_clips, n_tags), float32
             One prediction per run.
         """
+        check_pooled(features, "features", self.scaler.n_features_in_)
         windows = _standardised(features, self.scaler)
         device = self.runs.parameters["hidden"].device
         return _predict(self.runs.parameters, windows.to(device), features.shape[1])
@@ -110,8 +112,10 @@ def fit_runs(
     ParameterError
         If shapes do not go together, or no tag can be scored on the validation clips.
     """
-    _check_pair(train_features, train_tags, "train")
-    _check_pair(valid_features, valid_tags, "valid")
+    check_pooled(train_features, "train features")
+    check_pooled(valid_features, "valid features", train_features.shape[2])
+    _check_tags(train_features, train_tags, "train")
+    _check_tags(valid_features, valid_tags, "valid", train_tags.shape[1])
     chosen = select_device(device)
     scaler = StandardScaler().fit(train_features.reshape(-1, train_features.shape[-1]))
     windows = _standardised(train_features, scaler).to(chosen)
@@ -241,7 +245,12 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> TagClassifier:
         """Train on features (n_clips, n_pooling_windows, n_features) and tags (n_clips, n_tags)."""
-        y = np.asarray(y, bool)
+        if not 0 < self.validation_fraction < 1:
+            raise ParameterError(
+                "validation_fraction: expected a share between 0 and 1, "
+                f"got {self.validation_fraction!r}"
+            )
+        X, y = np.asarray(X), np.asarray(y, bool)
         order = np.random.default_rng(self.random_state).permutation(len(X))
         held_out, rest = np.split(order, [max(1, round(self.validation_fraction * len(X)))])
         settings = TrainingSettings(max_epochs=self.max_epochs, patience=self.patience)
@@ -262,7 +271,7 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each tag for each clip, shape (n_clips, n_tags)."""
         check_is_fitted(self)
-        return self.model_.predict(X)[0]
+        return self.model_.predict(np.asarray(X))[0]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Tags more likely than not, shape (n_clips, n_tags), bool."""
@@ -300,7 +309,9 @@ def mean_auc(tags: np.ndarray, scores: np.ndarray) -> float:
     """Mean of :func:`tag_auc` over the tags that have one; NaN if a score is not finite."""
     if not np.isfinite(scores).all():
         return float("nan")
-    return float(np.nanmean(tag_auc(tags, scores)))
+    auc = tag_auc(tags, scores)
+    defined = np.isfinite(auc)
+    return float(auc[defined].mean()) if defined.any() else float("nan")
 
 
 def run_scores(predictions: np.ndarray, tags: np.ndarray) -> np.ndarray:
@@ -355,15 +366,16 @@ def _standardised(features: np.ndarray, scaler: StandardScaler) -> torch.Tensor:
     return torch.as_tensor(windows, dtype=torch.float32)
 
 
-def _check_pair(features: np.ndarray, tags: np.ndarray, split: str) -> None:
-    if features.ndim != 3 or len(features) == 0:
-        raise ParameterError(
-            f"{split} features: expected shape (n_clips, n_pooling_windows, n_features), "
-            f"got {features.shape}"
-        )
+def _check_tags(
+    features: np.ndarray, tags: np.ndarray, split: str, n_tags: int | None = None
+) -> None:
     if tags.ndim != 2 or len(tags) != len(features) or tags.shape[1] == 0:
         raise ParameterError(
             f"{split} tags: expected shape ({len(features)}, n_tags), got {tags.shape}"
+        )
+    if n_tags is not None and tags.shape[1] != n_tags:
+        raise ParameterError(
+            f"{split} tags: expected {n_tags} tags, as in train, got {tags.shape[1]}"
         )
     if split == "valid" and not (tags.any(axis=0) & ~tags.all(axis=0)).any():
         raise ParameterError(

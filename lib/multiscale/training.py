@@ -218,6 +218,33 @@ def sample_hyperparameters(
     return [Hyperparameters(**{k: float(v) for k, v in trial.items()}) for trial in sampler]
 
 
+def check_pooled(features: np.ndarray, name: str, n_features: int | None = None) -> None:
+    """Refuse what is not the pooled features of clips.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_clips, n_pooling_windows, n_features)
+        Pooled features.
+    name : str
+        What to call them in an error.
+    n_features : int, optional
+        Features expected, if that is known.
+
+    Raises
+    ------
+    ParameterError
+        If they are of another shape, or there are none.
+    """
+    if features.ndim != 3 or len(features) == 0:
+        raise ParameterError(
+            f"{name}: expected shape (n_clips, n_pooling_windows, n_features), got {features.shape}"
+        )
+    if n_features is not None and features.shape[2] != n_features:
+        raise ParameterError(
+            f"{name}: expected {n_features} features, as in train, got {features.shape[2]}"
+        )
+
+
 def best_trial(runs: Runs, hyperparameters: list[Hyperparameters]) -> Hyperparameters:
     """The trial with the highest validation score.
 
