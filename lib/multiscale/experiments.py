@@ -109,7 +109,7 @@ def learned_features(
     MultiscaleFeatures
         Fitted.
     """
-    settings = _identity(profile, architecture, seed)
+    settings = _identity(profile, architecture, dataset, seed)
     path = store.artefact_path("dictionaries", settings, made_by="features")
 
     def learn() -> MultiscaleFeatures:
@@ -140,7 +140,7 @@ def pooled_features(
         learner.set_params(progress=progress)
         return {name: learner.transform(clips.split(name)) for name in SPLITS}
 
-    settings = _identity(profile, architecture, seed)
+    settings = _identity(profile, architecture, dataset, seed)
     return store.cached("features", settings, "features", extract)
 
 
@@ -168,11 +168,17 @@ def tag_prediction(
     Raises
     ------
     ParameterError
-        If the data set has no tags.
+        If the data set is not the profile's, or a split has no tag that can be scored.
     """
     if dataset.tags.shape[1] == 0:
         raise ParameterError(f"{dataset.name}: expected tags to predict, got a data set without")
     targets = {name: dataset.split(name).tags for name in SPLITS}
+    for name, tags in targets.items():
+        if not (tags.any(axis=0) & ~tags.all(axis=0)).any():
+            raise ParameterError(
+                f"{dataset.name}, {name}: expected a tag that some clips carry and others do not, "
+                f"got none among {len(tags)} clips"
+            )
     task = _Task("tagging", tagging, tagging.TagModel.predict, tagging.run_scores)
     return _run(task, profile, architecture, dataset, targets, seed)
 
@@ -196,10 +202,15 @@ def artist_similarity(
     Raises
     ------
     ParameterError
-        If the data set has no artists.
+        If the data set is not the profile's, or a split has no two clips of one artist.
     """
-    if dataset.clips["artist"].isna().all():
-        raise ParameterError(f"{dataset.name}: expected artists to learn from, got none")
+    for name in SPLITS:
+        clips = dataset.split(name).clips
+        if not clips["artist"].duplicated().where(clips["artist"].notna(), False).any():
+            raise ParameterError(
+                f"{dataset.name}, {name}: expected an artist with two clips or more, "
+                f"got none among {len(clips)} clips"
+            )
     targets = {name: dataset.split(name).artists for name in SPLITS}
     embed = similarity.SimilarityModel.embed
     task = _Task("similarity", similarity, embed, similarity.artist_probability)
@@ -243,14 +254,22 @@ def _run(
             "scores": task.score(predictions, targets["test"]),
         }
 
-    settings = {**_identity(profile, architecture, seed), "sizes": sizes.model_dump()}
+    settings = {**_identity(profile, architecture, dataset, seed), "sizes": sizes.model_dump()}
     arrays = store.cached(task.name, settings, task.name, compute)
     return TaskResult(**{**arrays, "best": Hyperparameters(*map(float, arrays["best"]))})
 
 
-def _identity(profile: Profile, architecture: Architecture, seed: int) -> dict:
+def _identity(
+    profile: Profile, architecture: Architecture, dataset: ClipDataset | None, seed: int
+) -> dict:
     """What determines the features: data, sizes of learning, architecture and seed."""
     check_architecture(**architecture.model_dump())
+    if dataset is not None and dataset.name != profile.dataset.name:
+        # What is computed from it would be found in the store as the profile's.
+        raise ParameterError(
+            f"dataset: expected {profile.dataset.name!r}, as profile {profile.name} has, "
+            f"got {dataset.name!r}"
+        )
     return {
         "dataset": profile.dataset.model_dump(),
         "learning": profile.learning.model_dump(),
