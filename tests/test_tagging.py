@@ -1,0 +1,241 @@
+"""AUC is pair counting; the MLP learns what is there to learn, and nothing from shuffled tags."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from multiscale import tagging
+from multiscale.config import ParameterError, TrainingSettings
+from multiscale.tagging import (
+    TagClassifier,
+    fit_runs,
+    mean_auc,
+    run_scores,
+    search,
+    tag_auc,
+    tag_average_precision,
+)
+from multiscale.training import Hyperparameters
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4)
+GOOD = Hyperparameters(0.02, 1e-4)
+
+
+def planted(n_clips=200, n_windows=3, n_features=20, n_tags=4, seed=0):
+    """Tags that a linear rule on the clip's mean features decides, its windows being noisy."""
+    rng = np.random.default_rng(seed)
+    rule = np.random.default_rng(99).standard_normal((n_features, n_tags))
+    clips = rng.standard_normal((n_clips, 1, n_features))
+    features = clips + 0.3 * rng.standard_normal((n_clips, n_windows, n_features))
+    return (5 + 2 * features).astype(np.float32), clips[:, 0] @ rule > 1
+
+
+def splits(**sizes):
+    return *planted(seed=0, **sizes), *planted(seed=1, **sizes)
+
+
+def fit(data, hyperparameters, **options):
+    return fit_runs(*data, hyperparameters, SETTINGS, n_hidden=30, device="cpu", **options)
+
+
+def pairs_ranked_right(tags, scores):
+    """The definition: of a clip with the tag and one without, the first scores higher."""
+    wins = [
+        (with_tag > without) + 0.5 * (with_tag == without)
+        for with_tag in scores[tags]
+        for without in scores[~tags]
+    ]
+    return np.mean(wins)
+
+
+def test_auc_counts_pairs():
+    rng = np.random.default_rng(0)
+    tags = rng.random((40, 3)) < 0.3
+    scores = rng.integers(0, 6, (40, 3)) / 6  # with ties
+    ours = tag_auc(tags, scores)
+    for tag in range(3):
+        assert ours[tag] == pytest.approx(pairs_ranked_right(tags[:, tag], scores[:, tag]))
+        assert ours[tag] == pytest.approx(roc_auc_score(tags[:, tag], scores[:, tag]))
+    assert mean_auc(tags, scores) == pytest.approx(ours.mean())
+    precision = tag_average_precision(tags, scores)
+    assert precision[1] == pytest.approx(average_precision_score(tags[:, 1], scores[:, 1]))
+
+
+def test_auc_is_undefined_for_a_tag_of_all_or_none():
+    rng = np.random.default_rng(0)
+    tags = rng.random((20, 4)) < 0.5
+    tags[:, 1], tags[:, 3] = True, False
+    scores = rng.random((20, 4))
+    auc = tag_auc(tags, scores)
+    np.testing.assert_array_equal(np.isnan(auc), [False, True, False, True])
+    assert mean_auc(tags, scores) == pytest.approx((auc[0] + auc[2]) / 2)
+    assert auc[2] == pytest.approx(pairs_ranked_right(tags[:, 2], scores[:, 2]))
+    np.testing.assert_array_equal(
+        np.isnan(tag_average_precision(tags, scores)), [False, True, False, True]
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_tag_that_can_be_scored_is_nan_in_silence():
+    tags = np.zeros((5, 2), bool)
+    assert np.isnan(mean_auc(tags, np.random.default_rng(0).random((5, 2))))
+
+
+def test_perfect_reversed_and_broken_scores():
+    tags = np.array([[0], [0], [1], [1]], bool)
+    scores = np.array([[0.1], [0.2], [0.3], [0.4]])
+    assert tag_auc(tags, scores)[0] == 1
+    assert tag_auc(tags, -scores)[0] == 0
+    assert tag_auc(tags, 0 * scores)[0] == 0.5
+    scores[0] = np.nan
+    assert np.isnan(mean_auc(tags, scores))
+    np.testing.assert_array_equal(
+        run_scores(np.stack([tags.astype(float), scores]), tags), [1, np.nan]
+    )
+
+
+def test_learns_a_planted_rule_but_nothing_from_shuffled_tags():
+    train, tags, valid, valid_tags = splits()
+    test, test_tags = planted(seed=2)
+    model = fit((train, tags, valid, valid_tags), [GOOD])
+    assert run_scores(model.predict(test), test_tags)[0] > 0.9
+    shuffled = np.random.default_rng(0).permutation(tags)
+    model = fit((train, shuffled, valid, valid_tags), [GOOD])
+    assert 0.25 < run_scores(model.predict(test), test_tags)[0] < 0.75
+
+
+def test_a_clips_prediction_is_the_mean_of_its_windows():
+    data = splits()
+    model = fit(data, [GOOD, GOOD])
+    clips = data[2][:7]
+    by_clip = model.predict(clips)
+    assert by_clip.shape == (2, 7, 4)
+    assert by_clip.dtype == np.float32
+    by_window = model.predict(clips.reshape(21, 1, -1)).reshape(2, 7, 3, 4)
+    np.testing.assert_allclose(by_clip, by_window.mean(axis=2), rtol=1e-5)
+    assert by_window.std(axis=2).max() > 0.01
+
+
+def test_the_network_is_that_of_the_paper():
+    """One hidden layer of rectified linear units, written out."""
+    data = splits()
+    model = fit(data, [GOOD])
+    values = {name: value[0].numpy() for name, value in model.runs.parameters.items()}
+    assert values["hidden"].shape == (20, 30)
+    windows = (data[2][:, 0] - model.scaler.mean_) / model.scaler.scale_
+    hidden = np.maximum(windows @ values["hidden"] + values["bias_hidden"], 0)
+    logits = hidden @ values["output"] + values["bias_output"]
+    np.testing.assert_allclose(
+        model.predict(data[2][:, :1])[0], 1 / (1 + np.exp(-logits)), atol=1e-5
+    )
+
+
+def test_scaling_is_learned_on_the_training_windows_alone():
+    train, tags, valid, valid_tags = splits()
+    model = fit((train, tags, valid + 100, valid_tags), [GOOD])
+    np.testing.assert_allclose(model.scaler.mean_, train.mean(axis=(0, 1)), rtol=1e-4)
+
+
+def test_the_loss_is_the_cross_entropy(monkeypatch):
+    """Of one run, caught on its way to the training, against the definition."""
+    caught = {}
+
+    def capture(parameters, loss, *_, **__):
+        caught.update(parameters=parameters, value=loss(parameters, torch.arange(50)))
+        raise InterruptedError
+
+    monkeypatch.setattr(tagging, "train", capture)
+    data = splits()
+    with pytest.raises(InterruptedError):
+        fit(data, [GOOD])
+    values = {name: value[0].numpy().astype(float) for name, value in caught["parameters"].items()}
+    windows = data[0].reshape(-1, 20).astype(float)
+    windows = ((windows - windows.mean(axis=0)) / windows.std(axis=0))[:50]
+    hidden = np.maximum(windows @ values["hidden"] + values["bias_hidden"], 0)
+    p = 1 / (1 + np.exp(-(hidden @ values["output"] + values["bias_output"])))
+    truth = np.repeat(data[1], 3, axis=0)[:50]
+    expected = -np.where(truth, np.log(p), np.log(1 - p)).sum(axis=1).mean()
+    assert float(caught["value"][0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_first_run_of_many_is_that_run_alone():
+    data = splits()
+    alone, many = fit(data, [GOOD], seed=3), fit(data, [GOOD] * 3, seed=3)
+    torch.testing.assert_close(
+        many.runs.parameters["hidden"][0], alone.runs.parameters["hidden"][0], atol=1e-4, rtol=0
+    )
+    np.testing.assert_allclose(many.runs.scores[0], alone.runs.scores[0], atol=1e-3)
+    assert not np.allclose(many.predict(data[2])[0], many.predict(data[2])[1])
+    again = fit(data, [GOOD], seed=3)
+    np.testing.assert_array_equal(again.predict(data[2]), alone.predict(data[2]))
+    other = fit(data, [GOOD], seed=4)
+    assert not np.allclose(other.predict(data[2]), alone.predict(data[2]))
+
+
+def test_scores_are_those_of_the_kept_parameters():
+    data = splits()
+    model = fit(data, [GOOD, Hyperparameters(0.001, 0.01)])
+    np.testing.assert_allclose(run_scores(model.predict(data[2]), data[3]), model.runs.scores)
+
+
+def test_search_takes_the_best_trial():
+    data = splits()
+    best, model = search(*data, SETTINGS, n_hidden=30, device="cpu")
+    assert len(model.hyperparameters) == 3
+    assert best is model.hyperparameters[int(np.argmax(model.runs.scores))]
+    for trial in model.hyperparameters:
+        assert tagging.LEARNING_RATES[0] <= trial.learning_rate <= tagging.LEARNING_RATES[1]
+        assert tagging.WEIGHT_DECAYS[0] <= trial.weight_decay <= tagging.WEIGHT_DECAYS[1]
+
+
+def test_classifier():
+    features, tags = planted()
+    test, test_tags = planted(seed=2)
+    classifier = TagClassifier(n_hidden=30, max_epochs=15, device="cpu").fit(features, tags)
+    probabilities = classifier.predict_proba(test)
+    assert probabilities.shape == test_tags.shape
+    assert probabilities.min() >= 0
+    assert probabilities.max() <= 1
+    np.testing.assert_array_equal(classifier.predict(test), probabilities > 0.5)
+    assert classifier.score(test, test_tags) == pytest.approx(mean_auc(test_tags, probabilities))
+    assert classifier.score(test, test_tags) > 0.9
+    as_lists = TagClassifier(n_hidden=30, max_epochs=15, device="cpu")
+    as_lists.fit(list(features), tags.astype(int).tolist())
+    np.testing.assert_array_equal(as_lists.predict_proba(test), probabilities)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 2])
+def test_classifier_refuses_a_validation_share_out_of_range(fraction):
+    features, tags = planted(n_clips=20)
+    with pytest.raises(ParameterError, match="validation_fraction: expected a share between 0"):
+        TagClassifier(validation_fraction=fraction, device="cpu").fit(features, tags)
+
+
+def test_shapes_that_do_not_go_together():
+    train, tags, valid, valid_tags = splits(n_clips=30)
+    cases = [
+        ((train[:, 0], tags, valid, valid_tags), r"train features: expected shape .*\(30, 20\)"),
+        (
+            (train[:0], tags[:0], valid, valid_tags),
+            r"train features: .*\(0, 3, 20\)",
+        ),
+        ((train, tags[:9], valid, valid_tags), r"train tags: expected shape \(30, n_tags\), got"),
+        ((train, tags[:, 0], valid, valid_tags), r"train tags: expected shape \(30, n_tags\)"),
+        ((train, tags[:, :0], valid, valid_tags), r"train tags: .*got \(30, 0\)"),
+        ((train, tags, valid, valid_tags[:3]), r"valid tags: expected shape"),
+        ((train, tags, valid, valid_tags[:, :3]), "valid tags: expected 4 tags, as in train"),
+        ((train, tags, valid[..., :9], valid_tags), "valid features: expected 20 .*got 9"),
+        ((train, tags, valid, 0 * valid_tags > 0), "valid tags: expected a tag that some clips"),
+    ]
+    for data, message in cases:
+        with pytest.raises(ParameterError, match=message):
+            fit(data, [GOOD])
+
+
+def test_predict_refuses_features_of_another_shape():
+    data = splits(n_clips=60)
+    model = fit(data, [GOOD])
+    with pytest.raises(ParameterError, match=r"features: expected shape .*got \(60, 20\)"):
+        model.predict(data[0][:, 0])
