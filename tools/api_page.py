@@ -7,7 +7,7 @@ from pathlib import Path
 PIPELINE = (
     "config", "audio", "store", "engine", "datasets", "spectrogram", "scales", "windows", "kmeans",
     "encoding", "features", "training", "tagging", "similarity", "experiments", "claims",
-    "figures", "listen", "cli",
+    "decisions", "figures", "listen", "cli",
 )  # fmt: skip
 """Modules in the order in which data flows through them."""
 

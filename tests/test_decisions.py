@@ -1,0 +1,43 @@
+"""The decision register names what exists, and says what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from multiscale import decisions, kmeans, scales
+from multiscale.config import ParameterError, load_profile
+
+PACKAGE = Path(decisions.__file__).parent
+LAPTOP = load_profile("laptop")
+
+
+@pytest.mark.parametrize("decision", decisions.register(), ids=lambda d: f"{d.section} {d.choice}")
+def test_every_decision_names_a_module_and_constants_that_exist(decision):
+    assert (PACKAGE / f"{decision.module}.py").is_file()
+    words = decisions.stated(decision, LAPTOP)
+    assert words
+    assert "{" not in words
+    assert decision.section.startswith("§")
+
+
+def test_no_choice_is_listed_twice():
+    names = [(d.section, d.choice) for d in decisions.register()]
+    assert len(set(names)) == len(names)
+
+
+def test_values_are_those_of_the_code():
+    assert decisions.look_up("multiscale.scales.KERNEL", LAPTOP) == scales.KERNEL
+    damping = decisions.look_up("multiscale.kmeans.SphericalKMeans.damping", LAPTOP)
+    assert damping == kmeans.SphericalKMeans().damping
+    constant = decisions.look_up("multiscale.config.SpectrogramSettings.log_constant", LAPTOP)
+    assert constant == 10_000
+    assert decisions.look_up("profile.learning.n_windows", LAPTOP) == LAPTOP.learning.n_windows
+
+
+@pytest.mark.parametrize(
+    "name", ["multiscale.scales.COLOUR", "multiscale.encoding.fit_whitening.x"]
+)
+def test_a_constant_that_is_gone_is_an_error(name):
+    with pytest.raises(ParameterError, match="expected a constant"):
+        decisions.look_up(name, LAPTOP)
