@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import soundfile
 from multiscale.config import AudioError, DatasetSettings, ParameterError
-from multiscale.datasets import backing, cover_bands, crowd, planning, scores
-from multiscale.datasets.bands import bands, choose, instruments
+from multiscale.datasets import backing, cover_bands, crowd, planning, playing, scores
+from multiscale.datasets.arranging import Part
+from multiscale.datasets.bands import bands, choose, instruments, melodic
 
 SETTINGS = DatasetSettings(n_clips=80, clip_seconds=5)
 
@@ -208,3 +209,14 @@ def test_chords_are_found():
 def test_a_missing_score_is_named():
     with pytest.raises(AudioError, match=r"bach/none\.mxl: expected a score"):
         scores.read("bach/none.mxl")
+
+
+@pytest.mark.parametrize("instrument", melodic())
+def test_instruments_sound_over_all_their_range(instrument):
+    low, high = instruments().loc[instrument, ["low", "high"]]
+    pitches = np.arange(low, high + 1, 4)
+    starts = np.arange(len(pitches)) * 0.5
+    notes = np.column_stack([starts, starts + 0.4, pitches, np.full(len(pitches), 0.8)])
+    signal = playing.play(Part(instrument, instrument, "part", notes), len(pitches) * 0.5)
+    level = np.sqrt((signal.reshape(len(pitches), -1) ** 2).mean(axis=1))
+    assert level.min() > 0.01 * level.max(), f"silent at {pitches[level.argmin()]}"

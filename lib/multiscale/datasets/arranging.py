@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multiscale.datasets.backing import backing, drumming
-from multiscale.datasets.bands import choose, instruments
+from multiscale.datasets.bands import choose, instruments, melodic
 from multiscale.datasets.scores import Score
 
 MAX_GAP = 1.0
@@ -22,6 +22,10 @@ LATENESS = 0.006
 
 SWELL, PHRASE = 0.12, 16
 """Depth of the swell of loudness, and its length in beats."""
+
+GUEST = 0.3
+"""Share of the clips in which a guest takes one of the score's parts, on any instrument: so that
+an instrument is not known by the bands it usually plays in."""
 
 N_STARTS = 12
 """Excerpts of a piece looked at before the one with the shortest rest is taken."""
@@ -140,6 +144,9 @@ def _score_parts(excerpt: list[np.ndarray], text: str, rng) -> list[tuple[str, s
         notes = np.concatenate(notes) if notes else np.empty((0, 3))
         if len(notes):
             played.append((instrument, "part", np.column_stack([notes, np.full(len(notes), 0.8)])))
+    if rng.random() < GUEST:
+        seat, guest = rng.integers(len(played)), rng.choice(melodic())
+        played[seat] = (str(guest), *played[seat][1:])
     return played
 
 

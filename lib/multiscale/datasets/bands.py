@@ -27,6 +27,13 @@ def instruments() -> pd.DataFrame:
 
 
 @cache
+def melodic() -> list[str]:
+    """Instruments that can play a tune: all but drums and basses."""
+    tags = instruments()["tags"]
+    return [name for name in tags.index if not {"drums", "bass"} & set(tags[name])]
+
+
+@cache
 def bands() -> pd.DataFrame:
     """Table of bands: what they play, on what, how fast, and how it is produced."""
     table = pd.read_csv(DATA / "cover_bands.csv", index_col="band", keep_default_na=False)

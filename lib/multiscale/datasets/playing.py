@@ -29,7 +29,7 @@ OVERSAMPLING = 2
 ROLE_DB = {"part": -20, "bass": -21, "drums": -21, "chord": -27, "arp": -27, "drone": -29}
 """Level of a part while it sounds, in dB of full scale, by role."""
 
-BALANCE_DB, LEVEL_DB, TILT_DB, NOISE_DB = 4.0, 4.0, 5.0, 6.0
+BALANCE_DB, LEVEL_DB, TILT_DB, NOISE_DB = 4.0, 5.0, 7.0, 8.0
 """How far a part's level, and a band's level, tilt and noise stray from clip to clip, in dB.
 
 Without this the tags would be too easy: a band would be known by its sound alone."""
