@@ -25,7 +25,8 @@ LOCK = {
 HOMES = packages_distributions()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NEEDED = {canonicalize_name(Requirement(need).name) for need in PROJECT["dependencies"]}
-OWN = {"multiscale"} | {path.stem for path in (ROOT / "tools").glob("*.py")}
+FOLDERS = ("lib", "tools", "tests", "benchmarks")
+OWN = {"multiscale"} | {path.stem for name in FOLDERS[1:] for path in (ROOT / name).glob("*.py")}
 
 
 def imports_of(source: str) -> set[str]:
@@ -46,8 +47,7 @@ def packages_of(name: str) -> set[str]:
 
 def all_imports() -> set[str]:
     """Third-party names imported anywhere in the project."""
-    folders = ("lib", "tools", "tests", "benchmarks")
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     names = set().union(*(imports_of(path.read_text(encoding="utf-8")) for path in files))
     for path in (ROOT / "book").glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells
