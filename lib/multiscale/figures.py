@@ -465,7 +465,7 @@ def whitening(windows: np.ndarray, whitened: np.ndarray, variance: np.ndarray) -
     before = np.corrcoef(windows.T)
     image = axes[0].imshow(before, cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
     axes[0].set(title="correlation of mel bands", xlabel="mel band", ylabel="mel band")
-    after = np.cov(whitened.T)
+    after = np.atleast_2d(np.cov(whitened.T))
     axes[1].imshow(after, cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
     axes[1].set(title="covariance when whitened", xlabel="component", ylabel="component")
     figure.colorbar(image, ax=axes[:2], shrink=0.8)
