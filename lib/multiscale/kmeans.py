@@ -11,6 +11,7 @@ from numbers import Real
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -154,12 +155,10 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         explained = 0.0
         for batch in samples.split(self.batch_size):
             projections = batch @ means.T
-            nearest = (projections if self.signed else projections.abs()).argmax(1, keepdim=True)
-            kept = projections.gather(1, nearest)
-            # One-of-K code as a matrix: a product gives the sums, and the same ones every time.
-            code = torch.zeros_like(projections).scatter_(1, nearest, kept)
-            total += code.T @ batch
-            counts += (code != 0).sum(0)
+            nearest = (projections if self.signed else projections.abs_()).argmax(1)
+            kept = (batch * means[nearest]).sum(1, keepdim=True)
+            total += _sum_by_group(kept * batch, nearest, len(means))
+            counts.index_add_(0, nearest, (kept[:, 0] != 0).float())
             explained += float(kept.square().sum())
         return total, counts, explained
 
@@ -182,6 +181,13 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_counts(n_means=self.n_means, n_iter=self.n_iter, batch_size=self.batch_size)
         if not isinstance(self.damping, Real) or not self.damping >= 0:
             raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
+
+
+def _sum_by_group(rows: torch.Tensor, group: torch.Tensor, n_groups: int) -> torch.Tensor:
+    """Sum of the rows of each group, the same one every time."""
+    if rows.is_cuda:  # where index_add_ adds in any order, but a product does not
+        return F.one_hot(group, n_groups).to(rows.dtype).T @ rows
+    return rows.new_zeros(n_groups, rows.shape[1]).index_add_(0, group, rows)
 
 
 def _unit_rows(rows: torch.Tensor) -> torch.Tensor:
