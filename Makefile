@@ -43,16 +43,18 @@ lint: $(READY)  ## check style and docstrings
 clean:  ## remove _build and _runs; data and .venv stay
 	rm -rf _build _runs
 
-# A killed install can leave half a package that looks whole to pip: begin anew then.
+# A killed install can leave half a package that looks whole to pip: begin anew then. One that
+# failed by itself was undone by pip and may go on.
 # Most Linux wheels of torch need CUDA packages that the lock does not name: torch comes first,
 # with what it depends on.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@test ! -e $(BUSY) || rm -rf $(VENV)
+	@if test -e $(BUSY) -a -e $(VENV)/pyvenv.cfg; then rm -rf $(VENV); fi
 	@mkdir -p $(VENV) && touch $(BUSY)
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -c requirements.lock torch
-	$(BIN)/python -m pip install --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@set -x; $(BIN)/python -m pip install -c requirements.lock torch && \
+	  $(BIN)/python -m pip install --no-deps -r requirements.lock && \
+	  $(BIN)/python -m pip install --no-deps --no-build-isolation -e . || \
+	  { rm -f $(BUSY); exit 1; }
 	@rm $(BUSY) && touch $(READY)
