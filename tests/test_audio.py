@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
+
 from multiscale import audio
 from multiscale.config import AudioError
 

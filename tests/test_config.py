@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
+
 from multiscale import config, similarity, tagging
 from multiscale.config import ParameterError, Profile, check_architecture, check_parameters
 from multiscale.features import MultiscaleFeatures
 from multiscale.scales import pooling_lengths
-from pydantic import ValidationError
 
 
 def test_numbers_of_the_paper():

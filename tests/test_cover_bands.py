@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+
 from multiscale.config import AudioError, DatasetSettings, ParameterError
 from multiscale.datasets import backing, cover_bands, crowd, planning, playing, scores
 from multiscale.datasets.arranging import Part

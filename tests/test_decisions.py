@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from multiscale import decisions, kmeans, scales
 from multiscale.config import ParameterError, load_profile
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
+
 from multiscale.config import ParameterError
 from multiscale.encoding import POOLINGS, Encoder, encode, encode_and_pool, fit_whitening
 from multiscale.windows import frame_windows
-from sklearn.decomposition import PCA
 
 N_MELS = 10
 

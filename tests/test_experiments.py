@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from pydantic import ValidationError
+
 from multiscale import experiments, store
 from multiscale.config import DatasetSettings, LearningSettings, ParameterError, Profile
 from multiscale.config import TrainingSettings as Training
@@ -19,7 +21,6 @@ from multiscale.experiments import (
     pooled_features,
     tag_prediction,
 )
-from pydantic import ValidationError
 
 SIZES = Training(n_trials=2, n_runs=2, max_epochs=4, patience=2)
 PROFILE = Profile(

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_clip
-from multiscale.config import SCALES, WINDOW_LENGTHS, AudioError, ParameterError
-from multiscale.config import SpectrogramSettings as Spectrogram
-from multiscale.features import MultiscaleFeatures
-from multiscale.tagging import TagClassifier
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.base import clone
@@ -21,6 +17,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+
+from multiscale.config import SCALES, WINDOW_LENGTHS, AudioError, ParameterError
+from multiscale.config import SpectrogramSettings as Spectrogram
+from multiscale.features import MultiscaleFeatures
+from multiscale.tagging import TagClassifier
 
 APPROACHES = [(scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale]]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from multiscale.config import ParameterError
-from multiscale.kmeans import SphericalKMeans
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from multiscale.config import ParameterError
+from multiscale.kmeans import SphericalKMeans
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

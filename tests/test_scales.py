@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from multiscale import scales
 from multiscale.config import ParameterError
 from multiscale.scales import (

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.neighbors import NeighborhoodComponentsAnalysis
+
 from multiscale import similarity
 from multiscale.config import ParameterError, TrainingSettings
 from multiscale.similarity import (
@@ -17,7 +19,6 @@ from multiscale.similarity import (
     search,
 )
 from multiscale.training import Hyperparameters
-from sklearn.neighbors import NeighborhoodComponentsAnalysis
 
 SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=30, patience=8)
 GOOD = Hyperparameters(0.5, 1e-5)

@@ -6,6 +6,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+
 from multiscale import spectrogram
 from multiscale.config import AudioError, ParameterError, SpectrogramSettings
 from multiscale.spectrogram import log_mel, mel_filter_bank, mel_frequencies

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from multiscale import store
 from multiscale.config import ParameterError
 from multiscale.store import artefact_path, atomic_write, cached, code_digest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
 from multiscale import tagging
 from multiscale.config import ParameterError, TrainingSettings
 from multiscale.tagging import (
@@ -17,7 +19,6 @@ from multiscale.tagging import (
     tag_average_precision,
 )
 from multiscale.training import Hyperparameters
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4)
 GOOD = Hyperparameters(0.02, 1e-4)

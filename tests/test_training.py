@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+
 from multiscale.config import ParameterError
 from multiscale.training import Hyperparameters, Runs, best_trial, sample_hyperparameters, train
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from multiscale.config import ParameterError
 from multiscale.windows import frame_windows, pooling_windows, sample_windows
 

@@ -18,11 +18,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from contents import TOOLS, Chapter, plan
 from filelock import FileLock
+from tqdm import tqdm
+
+from contents import TOOLS, Chapter, plan
 from multiscale.config import PROJECT_ROOT, ParameterError, Profile, load_profile
 from pages import update_pages
-from tqdm import tqdm
 
 JOBS = min(2, os.cpu_count() or 1)
 
@@ -37,6 +38,7 @@ def prepare_data(profile: Profile) -> None:
     """
     import librosa
     import matplotlib.font_manager  # noqa: F401  (builds matplotlib's font cache)
+
     from multiscale import datasets
 
     librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=40)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import multiscale
 import yaml
+
+import multiscale
 from multiscale.config import PROJECT_ROOT, Profile
 
 PACKAGE = Path(multiscale.__file__).parent

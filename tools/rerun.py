@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import yaml
+
 from build_book import prepare_data
 from chapters import ChapterError, execute, tidy
 from contents import provenance

@@ -29,7 +29,7 @@ from multiscale.scales import make_levels, pooling_lengths
 from multiscale.windows import sample_windows
 
 PARTS = ("components", "variance", "mean", "means")
-"""Arrays of an :class:`Encoder` that are saved; the rest is computed from them."""
+"""Arrays of a level's encoder that are saved; the rest is computed from them."""
 
 
 class MultiscaleFeatures(TransformerMixin, BaseEstimator):

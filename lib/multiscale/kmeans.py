@@ -43,7 +43,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Attributes
     ----------
-    means_ : ndarray of shape (n_means, n_features_in_), float32
+    means_ : ndarray of shape (n_means, n_features), float32
         The dictionary; rows have unit L2 norm.
     n_repaired_ : int
         Dead means replaced during the fit.

@@ -1,12 +1,12 @@
 """Multiscale time-frequency representations (§3.1-3.3), each a list of levels, finest first.
 
-======================  =======================  =========================
-representation          level ``l`` made from    frames at level ``l``
-======================  =======================  =========================
-multiresolution (§3.1)  audio, window 2^l times  as many as at level 0
-Gaussian pyramid (§3.2) level ``l - 1``          half as many as below
-Laplacian pyramid (§3.3) Gaussian l and l + 1    half as many as below
-======================  =======================  =========================
+========================  =======================  =======================
+representation            level ``l`` made from    frames at level ``l``
+========================  =======================  =======================
+multiresolution (§3.1)    audio, window 2^l times  as many as at level 0
+Gaussian pyramid (§3.2)   level ``l - 1``          half as many as below
+Laplacian pyramid (§3.3)  Gaussian l and l + 1     half as many as below
+========================  =======================  =======================
 
 All work on time-first arrays, ``(..., n_frames, n_mels)``.
 """

@@ -70,7 +70,7 @@ def arrange(score: Score, band: pd.Series, seconds: float, rng: np.random.Genera
     score : Score
         The piece.
     band : Series
-        A row of :func:`bands`.
+        A row of the table of bands.
     seconds : float
         Length, in s.
     rng : Generator
