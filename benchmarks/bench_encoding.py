@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from timing import compare
+
 from multiscale.encoding import Encoder, encode_and_pool, fit_whitening
 from multiscale.windows import frame_windows
-from timing import compare
 
 POOLING_LENGTH = 128
 
@@ -33,10 +34,10 @@ def step_by_step(level: torch.Tensor, encoder: Encoder, whitening) -> np.ndarray
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    # Correlated as neighbouring mel components and frames are: 99 % in some 45 components.
-    mixing = rng.standard_normal((200, 200)) * 0.988 ** np.arange(200)[:, None]
-    frames = np.cumsum(rng.standard_normal((8, 7 * POOLING_LENGTH, 200)), axis=1) @ mixing
-    level = torch.tensor(frames / frames.std(), dtype=torch.float32)
+    # As correlated as music, of which 99 % lie in about 180 components of a frame.
+    mixing = rng.standard_normal((200, 200)) * 0.995 ** np.arange(200)[:, None]
+    frames = rng.standard_normal((8, 7 * POOLING_LENGTH + 1, 200)) @ mixing
+    level = torch.tensor(frames[:, 1:] + frames[:, :-1], dtype=torch.float32)
     for window_length in (1, 2, 4):
         windows = frame_windows(level, window_length, POOLING_LENGTH).flatten(0, -2)
         whitening = fit_whitening(windows[:5000].numpy())
