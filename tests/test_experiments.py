@@ -146,14 +146,23 @@ def test_features_serve_both_tasks_and_sizes_of_one_touch_not_the_other(dataset,
 
 
 def test_an_interrupted_experiment_keeps_its_features(dataset, refuse, monkeypatch):
-    def interrupted(*_, **__):
+    given = []
+
+    def interrupted(*data, **__):
+        given.extend(data)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiments.tagging, "search", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tag_prediction(PROFILE, SMALL, dataset)
     refuse()
-    assert pooled_features(PROFILE, SMALL, dataset)["train"].shape == (10, 2, 18)
+    features = pooled_features(PROFILE, SMALL, dataset)
+    train_features, train_tags, valid_features, valid_tags, sizes = given
+    np.testing.assert_array_equal(train_features, features["train"])
+    np.testing.assert_array_equal(valid_features, features["valid"])
+    np.testing.assert_array_equal(train_tags, dataset.split("train").tags)
+    np.testing.assert_array_equal(valid_tags, dataset.split("valid").tags)
+    assert sizes == PROFILE.tagging
 
 
 def test_data_sets_without_what_a_task_needs(dataset, refuse):

@@ -160,6 +160,8 @@ def test_atomic_write_replaces(tmp_path):
     with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
+        written = temporary.stat().st_ino
+    assert path.stat().st_ino == written  # moved, which is atomic; a copy is not
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "new"
 
