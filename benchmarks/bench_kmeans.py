@@ -12,10 +12,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from multiscale.kmeans import SphericalKMeans
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from timing import compare
+
+from multiscale.kmeans import SphericalKMeans
 
 N_ITER = 5
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import librosa
 import numpy as np
-from multiscale.spectrogram import log_mel
 from timing import compare
+
+from multiscale.spectrogram import log_mel
 
 
 def librosas(clip: np.ndarray, n_fft: int) -> np.ndarray:
