@@ -24,7 +24,7 @@ book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop
 	@$(BIN)/python tools/build_book.py --profile $(PROFILE)
 
 test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P="n_levels=4 seed=1"
 	@$(BIN)/python tools/rerun.py "$(CHAPTER)" --parameters "$(P)" $(if $(filter command% env%,$(origin PROFILE)),--profile $(PROFILE))

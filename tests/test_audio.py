@@ -121,3 +121,8 @@ def test_check_mixes_down():
 def test_signals_that_are_refused(signal, message):
     with pytest.raises(AudioError, match=message):
         audio.check(signal, 5, "it")
+
+
+def test_channels_first_is_refused():
+    with pytest.raises(AudioError, match=r"expected time first.*got \(2, 100\)"):
+        audio.check(np.zeros((2, 100), np.float32))

@@ -81,6 +81,10 @@ def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.n
         raise AudioError(
             f"{name}: expected shape (n_samples,) or (n_samples, n_channels), got {signal.shape}"
         )
+    if signal.ndim == 2 and signal.shape[1] > signal.shape[0] > 0:
+        raise AudioError(
+            f"{name}: expected time first, (n_samples, n_channels), got {signal.shape}"
+        )
     if len(signal) < min_samples:
         raise AudioError(f"{name}: expected at least {min_samples} samples, got {len(signal)}")
     if signal.dtype.kind != "f":

@@ -255,7 +255,7 @@ def _run(
         }
 
     settings = {**_identity(profile, architecture, dataset, seed), "sizes": sizes.model_dump()}
-    arrays = store.cached(task.name, settings, task.name, compute)
+    arrays = store.cached(task.name, settings, "experiments", compute)
     return TaskResult(**{**arrays, "best": Hyperparameters(*map(float, arrays["best"]))})
 
 

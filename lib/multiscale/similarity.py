@@ -30,7 +30,7 @@ N_COMPONENTS = 50
 BATCH_SIZE = 256
 """Clips per minibatch, which must hold neighbours (open in the paper)."""
 
-LEARNING_RATES = (1e-2, 1e1)
+LEARNING_RATES = (1e-3, 1e-1)
 WEIGHT_DECAYS = (1e-6, 1e-2)
 """Ranges of the random search (open in the paper)."""
 
