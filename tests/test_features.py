@@ -18,6 +18,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
+from multiscale import features
 from multiscale.config import SCALES, WINDOW_LENGTHS, AudioError, ParameterError
 from multiscale.config import SpectrogramSettings as Spectrogram
 from multiscale.features import MultiscaleFeatures
@@ -197,7 +198,7 @@ def test_every_clip_gives_an_equal_share_of_windows(clips):
     """Noise of very different levels: the mean of a window tells its clip."""
     noise = np.random.default_rng(0).standard_normal((5, 9 * 16_000)).astype(np.float32)
     learner = small("gaussian", n_levels=1, n_windows=102, batch_size=2)
-    windows = learner._sample(noise * 30.0 ** -np.arange(5)[:, None])[0]
+    windows = features._sample([learner], noise * 30.0 ** -np.arange(5)[:, None])[1][0]
     assert len(windows) == 102
     loudness = np.sort(windows.mean(axis=1))
     bounds = np.sort(np.argsort(np.diff(loudness))[-4:]) + 1

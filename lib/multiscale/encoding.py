@@ -11,6 +11,7 @@ rows of :math:`D W`. Its maximum over a pooling window is the feature (§2.3).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +32,9 @@ POOLINGS = {
 """Pooling functions over the last axis; the paper uses the maximum alone (§2.3)."""
 
 
-def fit_whitening(windows: np.ndarray, variance: float = 0.99, floor: float = 1e-6) -> PCA:
+def fit_whitening(
+    windows: np.ndarray, variance: float = 0.99, floor: float = 1e-6, whiten: bool = True
+) -> PCA:
     """PCA whitening that keeps a share of the variance (§2.1).
 
     Parameters
@@ -65,6 +68,8 @@ def fit_whitening(windows: np.ndarray, variance: float = 0.99, floor: float = 1e
     pca.explained_variance_ = np.maximum(
         pca.explained_variance_, floor * pca.explained_variance_[0]
     )
+    if not whiten:
+        pca.explained_variance_ = np.ones_like(pca.explained_variance_)
     return pca
 
 
@@ -136,14 +141,38 @@ class Encoder:
         return whitening if self.means is None else self.means.astype(np.float64) @ whitening
 
 
-def encode(frames: torch.Tensor, encoder: Encoder) -> torch.Tensor:
+@dataclass(frozen=True)
+class Stack:
+    """Kernels of several encoders of one window length, to be applied in one convolution.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_mels, window_length), float32
+        Kernels of all, in order.
+    bias : ndarray of shape (n_features,), float32
+        Their biases.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def of(cls, encoders: Sequence[Encoder]) -> Stack:
+        """Put the kernels of encoders beneath each other."""
+        return cls(
+            np.concatenate([encoder.weight for encoder in encoders]),
+            np.concatenate([encoder.bias for encoder in encoders]),
+        )
+
+
+def encode(frames: torch.Tensor, encoder: Encoder | Stack) -> torch.Tensor:
     """Features at every window position.
 
     Parameters
     ----------
     frames : Tensor of shape (..., n_frames, n_mels)
         Frames, on any device.
-    encoder : Encoder
+    encoder : Encoder or Stack
         Of this level.
 
     Returns

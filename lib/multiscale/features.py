@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
@@ -23,10 +24,10 @@ from multiscale.config import (
     check_counts,
     select_device,
 )
-from multiscale.encoding import POOLINGS, Encoder, encode_and_pool, fit_whitening
+from multiscale.encoding import POOLINGS, Encoder, Stack, encode, fit_whitening
 from multiscale.kmeans import SphericalKMeans
-from multiscale.scales import make_levels, pooling_lengths
-from multiscale.windows import sample_windows
+from multiscale.scales import KERNELS, make_levels, pooling_lengths
+from multiscale.windows import pooling_windows, sample_windows
 
 PARTS = ("components", "variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
@@ -51,6 +52,14 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         How features are summarised over a pooling window (§2.3).
     variance : float, default=0.99
         Share of the variance that whitening keeps (§2.1).
+    whiten : bool, default=True
+        False leaves the components their variance, to show what whitening is for (§2.1).
+    signed : bool, default=False
+        How K-means assigns samples: see :class:`~multiscale.kmeans.SphericalKMeans`.
+    kernel : {"binomial", "triangle", "wide"}, default="binomial"
+        Smoothing kernel of the pyramids (open in the paper).
+    double_hop : bool, default=False
+        Whether the hop of the multiresolution spectrogram doubles with its window (§3.1).
     n_windows : int, default=50000
         Windows sampled per level to learn from (open in the paper).
     n_iter : int, default=20
@@ -97,6 +106,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         pooling_length: int = 128,
         pooling: str = "max",
         variance: float = 0.99,
+        whiten: bool = True,
+        signed: bool = False,
+        kernel: str = "binomial",
+        double_hop: bool = False,
         n_windows: int = 50_000,
         n_iter: int = 20,
         clip_summary: str | None = None,
@@ -113,6 +126,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         self.pooling_length = pooling_length
         self.pooling = pooling
         self.variance = variance
+        self.whiten = whiten
+        self.signed = signed
+        self.kernel = kernel
+        self.double_hop = double_hop
         self.n_windows = n_windows
         self.n_iter = n_iter
         self.clip_summary = clip_summary
@@ -145,17 +162,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         AudioError
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
-        self._check_parameters()
-        _check_any(X)
-        self._check_enough_windows(X)
-        windows = self._sample(X)
-        seeds = np.random.SeedSequence(self.random_state).spawn(self.n_levels)
-        self.encoders_ = [
-            self._fit_level(level_windows, int(seed.generate_state(1)[0]))
-            for level_windows, seed in zip(windows, seeds, strict=True)
-        ]
-        self.sampled_ = [len(level_windows) for level_windows in windows]
-        self.n_features_ = [len(encoder) for encoder in self.encoders_]
+        fit_together([self], X)
         return self
 
     def transform(self, X: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
@@ -180,16 +187,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
         check_is_fitted(self)
-        _check_any(X)
-        lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
-        pooled = []
-        for levels in self._levels(X, "features"):
-            by_level = [
-                encode_and_pool(level, encoder, length, self.pooling)
-                for level, encoder, length in zip(levels, self.encoders_, lengths, strict=True)
-            ]
-            pooled.append(torch.cat(by_level, dim=-1).cpu().numpy())
-        features = np.concatenate(pooled)
+        features = transform_together([self], X)[0]
         if self.clip_summary is None:
             return features
         return getattr(features, self.clip_summary)(axis=1)
@@ -243,30 +241,20 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         features.n_features_ = [len(encoder) for encoder in features.encoders_]
         return features
 
-    def _fit_level(self, windows: np.ndarray, seed: int) -> Encoder:
-        whitening = fit_whitening(windows, self.variance)
+    def _learn_dictionary(self, whitening: PCA, whitened: np.ndarray, seed: int) -> Encoder:
         if self.dictionary == "pca":
             return Encoder.from_parts(whitening, None, self.window_length)
         kmeans = SphericalKMeans(
-            self.dictionary, n_iter=self.n_iter, random_state=seed % 2**32, device=self.device
+            self.dictionary,
+            n_iter=self.n_iter,
+            signed=self.signed,
+            random_state=seed,
+            device=self.device,
         )
-        kmeans.fit(whitening.transform(windows).astype(np.float32))
-        return Encoder.from_parts(whitening, kmeans.means_, self.window_length)
+        return Encoder.from_parts(whitening, kmeans.fit(whitened).means_, self.window_length)
 
-    def _sample(self, X: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-        """Windows of every level, an equal share from every clip."""
-        shares = np.diff(np.arange(len(X) + 1) * self.n_windows // len(X))
-        lengths = pooling_lengths(self.scale, self.n_levels, self.pooling_length)
-        rng = np.random.default_rng(self.random_state)
-        sampled = [[] for _ in lengths]
-        # Clip by clip, so that the windows drawn do not depend on the size of a batch.
-        batches = self._levels(X, "windows")
-        clips = (clip for levels in batches for clip in zip(*levels, strict=True))
-        for clip, share in zip(clips, shares, strict=True):
-            for level, length, windows in zip(clip, lengths, sampled, strict=True):
-                chosen = sample_windows(level, self.window_length, length, share, rng)
-                windows.append(chosen.cpu().numpy())
-        return [np.concatenate(windows) for windows in sampled]
+    def _pooling_lengths(self) -> list[int]:
+        return pooling_lengths(self.scale, self.n_levels, self.pooling_length, self.double_hop)
 
     def _levels(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[list]:
         """Representations of the clips, a batch at a time."""
@@ -287,8 +275,15 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
                         f"got {len(clip)}"
                     )
                 batch.append(clip)
-            signals = torch.as_tensor(np.stack(batch), device=device)
-            yield make_levels(signals, self.scale, self.n_levels, settings, self.pooling_length)
+            yield make_levels(
+                torch.as_tensor(np.stack(batch), device=device),
+                self.scale,
+                self.n_levels,
+                settings,
+                self.pooling_length,
+                self.kernel,
+                self.double_hop,
+            )
 
     def _check_parameters(self) -> None:
         check_architecture(
@@ -298,6 +293,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         if self.pooling not in POOLINGS:
             raise ParameterError(
                 f"pooling: expected one of {', '.join(POOLINGS)}, got {self.pooling!r}"
+            )
+        if self.kernel not in KERNELS:
+            raise ParameterError(
+                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
             )
         if self.clip_summary not in (None, "mean", "max"):
             raise ParameterError(
@@ -312,7 +311,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         """Refuse more means than the coarsest level has windows, before any work."""
         settings = self.spectrogram or SpectrogramSettings()
         frames = 1 + len(audio.check(X[0], name="clip 0")) // settings.hop_length
-        coarsest = pooling_lengths(self.scale, self.n_levels, self.pooling_length)[-1]
+        coarsest = self._pooling_lengths()[-1]
         positions = coarsest - self.window_length + 1
         there = len(X) * (frames // self.pooling_length) * positions
         usable = min(self.n_windows, there)
@@ -320,6 +319,162 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             raise ParameterError(
                 f"dictionary: expected at most {usable} means (level {self.n_levels - 1} has "
                 f"that many windows to learn from), got {self.dictionary}"
+            )
+
+
+SHARED = (
+    "scale",
+    "n_levels",
+    "pooling_length",
+    "spectrogram",
+    "kernel",
+    "double_hop",
+    "n_windows",
+    "random_state",
+)
+"""Parameters that learners must have in common to be fitted in one pass over the audio."""
+
+
+def fit_together(
+    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
+) -> None:
+    """Fit several transformers in one pass over the audio.
+
+    Parameters
+    ----------
+    learners : sequence of MultiscaleFeatures
+        That differ in window length, dictionary, whitening or pooling only; those of one window
+        length share their samples and their PCA. Each ends as if fitted alone.
+    X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+        Audio of the training clips.
+
+    Raises
+    ------
+    ParameterError, AudioError
+        As :meth:`MultiscaleFeatures.fit`; also if the learners have not enough in common.
+    """
+    _check_shared(learners)
+    for learner in learners:
+        learner._check_parameters()
+        _check_any(X)
+        learner._check_enough_windows(X)
+        learner.encoders_, learner.sampled_ = [], []
+    first = learners[0]
+    seeds = np.random.SeedSequence(first.random_state).generate_state(first.n_levels)
+    for length, levels in _sample(learners, X).items():
+        group = [learner for learner in learners if learner.window_length == length]
+        for level, seed in enumerate(seeds):
+            windows, levels[level] = levels[level], None  # let go of them when done
+            _learn_level(group, windows, int(seed))
+    for learner in learners:
+        learner.n_features_ = [len(encoder) for encoder in learner.encoders_]
+
+
+def transform_together(
+    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
+) -> list[np.ndarray]:
+    """Extract the features of several transformers in one pass over the audio.
+
+    Parameters
+    ----------
+    learners : sequence of MultiscaleFeatures
+        Fitted, of one representation; those of one window length share one convolution.
+    X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+        Audio of equal lengths.
+
+    Returns
+    -------
+    list of ndarray of shape (n_clips, n_pooling_windows, n_features), float32
+        One per learner, level 0 first.
+
+    Raises
+    ------
+    ParameterError, AudioError
+        As :meth:`MultiscaleFeatures.transform`; also if the learners have not enough in common.
+    """
+    _check_shared(learners)
+    _check_any(X)
+    pooled: list[list[np.ndarray]] = [[] for _ in learners]
+    stacks = _stacks(learners)
+    for levels in learners[0]._levels(X, "features"):
+        parts = _encode_levels(learners, stacks, levels)
+        for store, by_level in zip(pooled, parts, strict=True):
+            store.append(torch.cat(by_level, dim=-1).cpu().numpy())
+    return [np.concatenate(store) for store in pooled]
+
+
+def _encode_levels(
+    learners: Sequence[MultiscaleFeatures], stacks: dict[int, list[Stack]], levels: list
+) -> list[list[torch.Tensor]]:
+    """Pooled features by learner and level, each level encoded once per window length."""
+    parts: list[list[torch.Tensor]] = [[] for _ in learners]
+    lengths = learners[0]._pooling_lengths()
+    for window_length, by_level in stacks.items():
+        group = [i for i, learner in enumerate(learners) if learner.window_length == window_length]
+        for level, (frames, length) in enumerate(zip(levels, lengths, strict=True)):
+            code = encode(pooling_windows(frames, length), by_level[level])
+            sizes = [learners[i].n_features_[level] for i in group]
+            for i, features in zip(group, code.split(sizes, dim=-2), strict=True):
+                parts[i].append(POOLINGS[learners[i].pooling](features))
+    return parts
+
+
+def _stacks(learners: Sequence[MultiscaleFeatures]) -> dict[int, list[Stack]]:
+    """Window length -> kernels of all its learners, by level."""
+    return {
+        length: [
+            Stack.of([x.encoders_[level] for x in learners if x.window_length == length])
+            for level in range(learners[0].n_levels)
+        ]
+        for length in sorted({learner.window_length for learner in learners})
+    }
+
+
+def _learn_level(group: list[MultiscaleFeatures], windows: np.ndarray, seed: int) -> None:
+    """Whiten the windows of a level once for each kind of whitening, and learn dictionaries."""
+    for variance, whiten in sorted({(x.variance, x.whiten) for x in group}):
+        whitening = fit_whitening(windows, variance, whiten=whiten)
+        whitened = whitening.transform(windows).astype(np.float32)
+        for learner in group:
+            if (learner.variance, learner.whiten) == (variance, whiten):
+                learner.encoders_.append(learner._learn_dictionary(whitening, whitened, seed))
+                learner.sampled_.append(len(windows))
+
+
+def _sample(
+    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
+) -> dict[int, list]:
+    """Window length -> windows of every level, an equal share from every clip."""
+    first = learners[0]
+    shares = np.diff(np.arange(len(X) + 1) * first.n_windows // len(X))
+    lengths = first._pooling_lengths()
+    # A stream for each window length, so that a learner sees the same windows in any company.
+    streams = {
+        x.window_length: np.random.default_rng([first.random_state, x.window_length])
+        for x in learners
+    }
+    sampled = {window_length: [[] for _ in lengths] for window_length in sorted(streams)}
+    # Clip by clip, so that the windows drawn do not depend on the size of a batch.
+    batches = first._levels(X, "windows")
+    clips = (clip for levels in batches for clip in zip(*levels, strict=True))
+    for clip, share in zip(clips, shares, strict=True):
+        for window_length, by_level in sampled.items():
+            rng = streams[window_length]
+            for level, length, windows in zip(clip, lengths, by_level, strict=True):
+                chosen = sample_windows(level, window_length, length, share, rng)
+                windows.append(chosen.cpu().numpy())
+    return {
+        window_length: [np.concatenate(windows) for windows in by_level]
+        for window_length, by_level in sampled.items()
+    }
+
+
+def _check_shared(learners: Sequence[MultiscaleFeatures]) -> None:
+    for name in SHARED:
+        values = {repr(getattr(learner, name)) for learner in learners}
+        if len(values) != 1:
+            raise ParameterError(
+                f"{name}: expected the same for all learners, got {', '.join(sorted(values))}"
             )
 
 

@@ -21,14 +21,22 @@ import torch
 from multiscale.config import ParameterError, SpectrogramSettings
 from multiscale.spectrogram import log_mel
 
-KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
-"""Smoothing kernel of Burt & Adelson (1983), a = 0.375: the binomial one; open in the paper."""
+KERNELS = {
+    "binomial": (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16),
+    "triangle": (1 / 4, 2 / 4, 1 / 4),
+    "wide": (1 / 64, 6 / 64, 15 / 64, 20 / 64, 15 / 64, 6 / 64, 1 / 64),
+}
+"""Smoothing kernels; the paper does not name its own. Ours is the binomial one, that of Burt &
+Adelson (1983) with a = 0.375."""
+
+KERNEL = KERNELS["binomial"]
 
 
 def multiresolution(
     signal: np.ndarray | torch.Tensor,
     n_levels: int = 6,
     settings: SpectrogramSettings | None = None,
+    double_hop: bool = False,
 ) -> list[torch.Tensor]:
     """Mel-spectrograms whose window doubles from level to level; the hop stays (§3.1).
 
@@ -40,6 +48,8 @@ def multiresolution(
         Number of timescales (§4.1).
     settings : SpectrogramSettings, optional
         Of level 0; by default the paper's.
+    double_hop : bool, default=False
+        Whether the hop doubles with the window, which the paper found to hurt (§3.1).
 
     Returns
     -------
@@ -53,11 +63,17 @@ def multiresolution(
     """
     _check_levels(n_levels)
     settings = settings or SpectrogramSettings()
-    return [log_mel(signal, settings, settings.n_fft * 2**level) for level in range(n_levels)]
+    hops = [settings.hop_length * (2**level if double_hop else 1) for level in range(n_levels)]
+    return [
+        log_mel(signal, settings.model_copy(update={"hop_length": hop}), settings.n_fft * 2**level)
+        for level, hop in enumerate(hops)
+    ]
 
 
 def gaussian_pyramid(
-    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6
+    spectrogram: np.ndarray | torch.Tensor,
+    n_levels: int = 6,
+    kernel: tuple[float, ...] = KERNEL,
 ) -> list[torch.Tensor]:
     """Each level is the one below, smoothed and subsampled by 2 in time (§3.2).
 
@@ -67,6 +83,8 @@ def gaussian_pyramid(
         Level 0.
     n_levels : int, default=6
         Number of timescales (§4.1).
+    kernel : tuple of float
+        Of odd length and sum 1; see :data:`KERNELS`.
 
     Returns
     -------
@@ -86,12 +104,14 @@ def gaussian_pyramid(
             f"got {levels[0].shape[-2]}"
         )
     for _ in range(n_levels - 1):
-        levels.append(downsample(levels[-1]))
+        levels.append(downsample(levels[-1], kernel))
     return levels
 
 
 def laplacian_pyramid(
-    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6
+    spectrogram: np.ndarray | torch.Tensor,
+    n_levels: int = 6,
+    kernel: tuple[float, ...] = KERNEL,
 ) -> list[torch.Tensor]:
     """Each Gaussian level minus the upsampled level above it; the top stays (§3.3).
 
@@ -101,6 +121,8 @@ def laplacian_pyramid(
         Level 0 of the Gaussian pyramid.
     n_levels : int, default=6
         Number of timescales (§4.1).
+    kernel : tuple of float
+        As :func:`gaussian_pyramid`.
 
     Returns
     -------
@@ -112,36 +134,44 @@ def laplacian_pyramid(
     ParameterError
         As :func:`gaussian_pyramid`.
     """
-    return difference(gaussian_pyramid(spectrogram, n_levels))
+    return difference(gaussian_pyramid(spectrogram, n_levels, kernel), kernel)
 
 
-def difference(gaussian: list[torch.Tensor]) -> list[torch.Tensor]:
+def difference(
+    gaussian: list[torch.Tensor], kernel: tuple[float, ...] = KERNEL
+) -> list[torch.Tensor]:
     """Laplacian levels of a Gaussian pyramid."""
-    finer = [level - upsample(above, level.shape[-2]) for level, above in pairwise(gaussian)]
+    finer = [
+        level - upsample(above, level.shape[-2], kernel) for level, above in pairwise(gaussian)
+    ]
     return [*finer, gaussian[-1]]
 
 
-def reconstruct(laplacian: list[torch.Tensor]) -> list[torch.Tensor]:
+def reconstruct(
+    laplacian: list[torch.Tensor], kernel: tuple[float, ...] = KERNEL
+) -> list[torch.Tensor]:
     """Gaussian levels of a Laplacian pyramid: the inverse of :func:`difference`."""
     gaussian = [laplacian[-1]]
     for level in reversed(laplacian[:-1]):
-        gaussian.insert(0, level + upsample(gaussian[0], level.shape[-2]))
+        gaussian.insert(0, level + upsample(gaussian[0], level.shape[-2], kernel))
     return gaussian
 
 
-def downsample(level: torch.Tensor) -> torch.Tensor:
-    """Smooth with :data:`KERNEL` and keep every second frame; the ends are repeated."""
+def downsample(level: torch.Tensor, kernel: tuple[float, ...] = KERNEL) -> torch.Tensor:
+    """Smooth with a kernel of odd length and keep every second frame; the ends are repeated."""
     n_frames = level.shape[-2]
     n_half = (n_frames + 1) // 2
-    padded = _repeat_ends(level, 2)
+    padded = _repeat_ends(level, len(kernel) // 2)
     taps = (
-        weight * padded[..., tap : tap + 2 * n_half - 1 : 2, :] for tap, weight in enumerate(KERNEL)
+        weight * padded[..., tap : tap + 2 * n_half - 1 : 2, :] for tap, weight in enumerate(kernel)
     )
     return sum(taps)
 
 
-def upsample(level: torch.Tensor, n_frames: int) -> torch.Tensor:
-    """Twice the frames: zeros put between them, then smoothed with twice :data:`KERNEL`.
+def upsample(
+    level: torch.Tensor, n_frames: int, kernel: tuple[float, ...] = KERNEL
+) -> torch.Tensor:
+    """Twice the frames: zeros put between them, then smoothed with twice the kernel.
 
     Parameters
     ----------
@@ -149,22 +179,23 @@ def upsample(level: torch.Tensor, n_frames: int) -> torch.Tensor:
         A coarser level.
     n_frames : int
         Frames wanted, ``2 * n_half`` or one less.
+    kernel : tuple of float
+        As :func:`gaussian_pyramid`.
 
     Returns
     -------
     Tensor of shape (..., n_frames, n_mels)
-        A constant level stays constant, up to its ends.
+        A constant level stays constant, its ends included.
     """
-    n_half = level.shape[-2]
-    padded = _repeat_ends(level, 1)
-    k = KERNEL
-    # The zeros fall on the odd taps for even frames and on the even taps for odd ones.
-    even = 2 * (
-        k[0] * padded[..., 2:, :] + k[2] * padded[..., 1:-1, :] + k[4] * padded[..., :-2, :]
+    reach = len(kernel) // 2
+    padded = _repeat_ends(level, reach)
+    spread = torch.stack([padded, torch.zeros_like(padded)], dim=-2).flatten(-3, -2)
+    # Frame 0 of the level stands at place 2 * reach of the spread one.
+    taps = (
+        2 * weight * spread[..., reach + tap : reach + tap + n_frames, :]
+        for tap, weight in enumerate(kernel)
     )
-    odd = 2 * (k[1] * padded[..., 2:, :] + k[3] * padded[..., 1:-1, :])
-    both = torch.stack([even, odd], dim=-2)
-    return both.reshape(*level.shape[:-2], 2 * n_half, level.shape[-1])[..., :n_frames, :]
+    return sum(taps)
 
 
 def _repeat_ends(level: torch.Tensor, n: int) -> torch.Tensor:
@@ -183,6 +214,8 @@ def make_levels(
     n_levels: int = 6,
     settings: SpectrogramSettings | None = None,
     pooling_length: int = 128,
+    kernel: str = "binomial",
+    double_hop: bool = False,
 ) -> list[torch.Tensor]:
     """Any of the three representations, cut to whole pooling windows (§2.3).
 
@@ -198,6 +231,10 @@ def make_levels(
         By default the paper's.
     pooling_length : int, default=128
         Level-0 frames per pooling window; an incomplete last one is dropped (our choice).
+    kernel : {"binomial", "triangle", "wide"}, default="binomial"
+        Smoothing kernel of the pyramids.
+    double_hop : bool, default=False
+        Whether the hop of the multiresolution spectrogram doubles with its window.
 
     Returns
     -------
@@ -210,15 +247,20 @@ def make_levels(
         If ``scale`` is unknown, or the signal has not one whole pooling window.
     """
     if scale == "multiresolution":
-        levels = multiresolution(signal, n_levels, settings)
-        return [_whole_windows(level, pooling_length) for level in levels]
+        levels = multiresolution(signal, n_levels, settings, double_hop)
+        n_pools = _whole_windows(levels[0], pooling_length).shape[-2] // pooling_length
+        lengths = pooling_lengths(scale, n_levels, pooling_length, double_hop)
+        return [
+            level[..., : n_pools * length, :] for level, length in zip(levels, lengths, strict=True)
+        ]
     if scale not in ("gaussian", "laplacian"):
         raise ParameterError(
             f"scale: expected multiresolution, gaussian or laplacian, got {scale!r}"
         )
     spectrogram = _whole_windows(log_mel(signal, settings), pooling_length)
-    gaussian = gaussian_pyramid(spectrogram, n_levels)
-    return gaussian if scale == "gaussian" else difference(gaussian)
+    taps = KERNELS[kernel]
+    gaussian = gaussian_pyramid(spectrogram, n_levels, taps)
+    return gaussian if scale == "gaussian" else difference(gaussian, taps)
 
 
 def _whole_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
@@ -230,7 +272,9 @@ def _whole_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
     return level[..., : n_frames // pooling_length * pooling_length, :]
 
 
-def pooling_lengths(scale: str, n_levels: int, pooling_length: int) -> list[int]:
-    """Frames of a pooling window at each level: halved with each pyramid level (§3.2)."""
-    halvings = 0 if scale == "multiresolution" else 1
-    return [pooling_length // 2 ** (halvings * level) for level in range(n_levels)]
+def pooling_lengths(
+    scale: str, n_levels: int, pooling_length: int, double_hop: bool = False
+) -> list[int]:
+    """Frames of a pooling window at each level: halved as often as frames are (§3.2)."""
+    halving = scale != "multiresolution" or double_hop
+    return [pooling_length // 2 ** (level if halving else 0) for level in range(n_levels)]
