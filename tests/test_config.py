@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from multiscale import config, similarity, tagging
+from multiscale import config, similarity
 from multiscale.config import ParameterError, Profile, check_architecture, check_parameters
 from multiscale.features import MultiscaleFeatures
 from multiscale.scales import pooling_lengths
@@ -22,7 +22,7 @@ def test_numbers_of_the_paper():
     assert config.DatasetSettings().n_tags == 50
     assert config.DatasetSettings().clip_seconds == 29
     assert config.TrainingSettings().n_runs == 10
-    assert tagging.N_HIDDEN == 1000
+    assert config.TrainingSettings().n_hidden == 1000
     assert similarity.N_COMPONENTS == 50
     learner = MultiscaleFeatures()
     assert (learner.n_levels, learner.pooling_length, learner.variance) == (6, 128, 0.99)

@@ -20,7 +20,7 @@ from multiscale.tagging import (
 )
 from multiscale.training import Hyperparameters
 
-SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4)
+SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4, n_hidden=30)
 GOOD = Hyperparameters(0.02, 1e-4)
 
 
@@ -38,7 +38,7 @@ def splits(**sizes):
 
 
 def fit(data, hyperparameters, **options):
-    return fit_runs(*data, hyperparameters, SETTINGS, n_hidden=30, device="cpu", **options)
+    return fit_runs(*data, hyperparameters, SETTINGS, device="cpu", **options)
 
 
 def pairs_ranked_right(tags, scores):
@@ -183,7 +183,7 @@ def test_scores_are_those_of_the_kept_parameters():
 
 def test_search_takes_the_best_trial():
     data = splits()
-    best, model = search(*data, SETTINGS, n_hidden=30, device="cpu")
+    best, model = search(*data, SETTINGS, device="cpu")
     assert len(model.hyperparameters) == 3
     assert best is model.hyperparameters[int(np.argmax(model.runs.scores))]
     for trial in model.hyperparameters:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from multiscale.config import ParameterError, TrainingSettings, select_device
 from multiscale.training import (
+    ADAM_RATES,
     Hyperparameters,
     Parameters,
     Runs,
@@ -95,7 +96,7 @@ def fit_runs(
     hyperparameters : list of Hyperparameters
         One per run.
     settings : TrainingSettings
-        Epochs and patience.
+        Epochs, patience, optimiser and sizes.
     seed : int, default=0
         Of the initialisations and of the order of clips.
     n_components : int, default=50
@@ -118,7 +119,9 @@ def fit_runs(
     chosen = select_device(device)
     train_labels = _labels(train_features, train_artists, "train").to(chosen)
     valid_labels = _labels(valid_features, valid_artists, "valid").to(chosen)
-    scaler = StandardScaler().fit(train_features.mean(axis=1))
+    scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise).fit(
+        train_features.mean(axis=1)
+    )
     clips = _standardised_means(train_features, scaler).to(chosen)
     valid_clips = _standardised_means(valid_features, scaler).to(chosen)
 
@@ -140,6 +143,7 @@ def fit_runs(
         hyperparameters,
         max_epochs=settings.max_epochs,
         patience=settings.patience,
+        optimiser=settings.optimiser,
         seed=seed,
         batch_size=BATCH_SIZE,
     )
@@ -175,7 +179,8 @@ def search(
     model : SimilarityModel
         All trials.
     """
-    trials = sample_hyperparameters(settings.n_trials, LEARNING_RATES, WEIGHT_DECAYS, seed)
+    rates = ADAM_RATES if settings.optimiser == "adam" else LEARNING_RATES
+    trials = sample_hyperparameters(settings.n_trials, rates, WEIGHT_DECAYS, seed)
     model = fit_runs(
         train_features,
         train_artists,

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from multiscale.config import ParameterError, TrainingSettings, select_device
 from multiscale.training import (
+    ADAM_RATES,
     Hyperparameters,
     Parameters,
     Runs,
@@ -25,9 +26,6 @@ from multiscale.training import (
     sample_hyperparameters,
     train,
 )
-
-N_HIDDEN = 1000
-"""Rectified linear units of the hidden layer (§4.2)."""
 
 LEARNING_RATES = (3e-3, 1e-1)
 WEIGHT_DECAYS = (1e-6, 1e-2)
@@ -80,7 +78,6 @@ def fit_runs(
     settings: TrainingSettings,
     *,
     seed: int = 0,
-    n_hidden: int = N_HIDDEN,
     device: str = "auto",
 ) -> TagModel:
     """Train MLPs side by side, one per entry of ``hyperparameters``.
@@ -94,11 +91,9 @@ def fit_runs(
     hyperparameters : list of Hyperparameters
         One per run.
     settings : TrainingSettings
-        Epochs and patience.
+        Epochs, patience, optimiser and sizes.
     seed : int, default=0
         Of the initialisations and of the order of examples.
-    n_hidden : int, default=1000
-        Hidden units.
     device : str, default="auto"
         Torch device.
 
@@ -117,7 +112,9 @@ def fit_runs(
     _check_tags(train_features, train_tags, "train")
     _check_tags(valid_features, valid_tags, "valid", train_tags.shape[1])
     chosen = select_device(device)
-    scaler = StandardScaler().fit(train_features.reshape(-1, train_features.shape[-1]))
+    scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise).fit(
+        train_features.reshape(-1, train_features.shape[-1])
+    )
     windows = _standardised(train_features, scaler).to(chosen)
     targets = torch.as_tensor(
         np.repeat(train_tags, train_features.shape[1], axis=0), dtype=torch.float32, device=chosen
@@ -135,7 +132,7 @@ def fit_runs(
         return run_scores(predictions, valid_tags)
 
     initial = _initial_parameters(
-        len(hyperparameters), windows.shape[1], n_hidden, targets.shape[1], seed
+        len(hyperparameters), windows.shape[1], settings.n_hidden, targets.shape[1], seed
     )
     runs = train(
         {name: value.to(chosen) for name, value in initial.items()},
@@ -145,6 +142,7 @@ def fit_runs(
         hyperparameters,
         max_epochs=settings.max_epochs,
         patience=settings.patience,
+        optimiser=settings.optimiser,
         seed=seed,
     )
     return TagModel(runs, scaler, hyperparameters)
@@ -158,7 +156,6 @@ def search(
     settings: TrainingSettings,
     *,
     seed: int = 0,
-    n_hidden: int = N_HIDDEN,
     device: str = "auto",
 ) -> tuple[Hyperparameters, TagModel]:
     """Random search of learning rate and weight decay on the validation set (§4.2).
@@ -169,7 +166,7 @@ def search(
         As :func:`fit_runs`.
     settings : TrainingSettings
         Trials, epochs and patience.
-    seed, n_hidden, device
+    seed, device
         As :func:`fit_runs`.
 
     Returns
@@ -179,7 +176,8 @@ def search(
     model : TagModel
         All trials.
     """
-    trials = sample_hyperparameters(settings.n_trials, LEARNING_RATES, WEIGHT_DECAYS, seed)
+    rates = ADAM_RATES if settings.optimiser == "adam" else LEARNING_RATES
+    trials = sample_hyperparameters(settings.n_trials, rates, WEIGHT_DECAYS, seed)
     model = fit_runs(
         train_features,
         train_tags,
@@ -188,7 +186,6 @@ def search(
         trials,
         settings,
         seed=seed,
-        n_hidden=n_hidden,
         device=device,
     )
     return best_trial(model.runs, trials), model
@@ -227,7 +224,7 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
         *,
         learning_rate: float = 0.02,
         weight_decay: float = 1e-4,
-        n_hidden: int = N_HIDDEN,
+        n_hidden: int = 1000,
         max_epochs: int = 100,
         patience: int = 5,
         validation_fraction: float = 0.1,
@@ -253,7 +250,9 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
         X, y = np.asarray(X), np.asarray(y, bool)
         order = np.random.default_rng(self.random_state).permutation(len(X))
         held_out, rest = np.split(order, [max(1, round(self.validation_fraction * len(X)))])
-        settings = TrainingSettings(max_epochs=self.max_epochs, patience=self.patience)
+        settings = TrainingSettings(
+            max_epochs=self.max_epochs, patience=self.patience, n_hidden=self.n_hidden
+        )
         self.model_ = fit_runs(
             X[rest],
             y[rest],
@@ -262,7 +261,6 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
             [Hyperparameters(self.learning_rate, self.weight_decay)],
             settings,
             seed=self.random_state,
-            n_hidden=self.n_hidden,
             device=self.device,
         )
         self.classes_ = [np.array([False, True])] * y.shape[1]

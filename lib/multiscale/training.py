@@ -25,6 +25,10 @@ BATCH_SIZE = 128
 MOMENTUM = 0.9
 """Momentum of the descent (open in the paper)."""
 
+ADAM_RATES = (1e-4, 3e-3)
+"""Range of learning rates that a random search draws from with Adam, whose steps have a size of
+their own."""
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -67,7 +71,7 @@ def train(
     patience: int,
     seed: int,
     batch_size: int = BATCH_SIZE,
-    momentum: float = MOMENTUM,
+    optimiser: str = "momentum",
 ) -> Runs:
     """Train runs side by side until none gets better on the validation set.
 
@@ -91,8 +95,8 @@ def train(
         Of the order of the examples.
     batch_size : int, default=128
         Examples per minibatch.
-    momentum : float, default=0.9
-        Momentum.
+    optimiser : {"momentum", "plain", "adam"}, default="momentum"
+        Gradient descent with momentum 0.9, without it, or Adam (open in the paper).
 
     Returns
     -------
@@ -109,7 +113,7 @@ def train(
     rng = np.random.default_rng(seed)
     device = next(iter(parameters.values())).device
     runs = _start(parameters, len(hyperparameters))
-    descent = _Descent(parameters, hyperparameters, momentum)
+    descent = _Descent(parameters, hyperparameters, optimiser)
     active = np.arange(len(hyperparameters))
     for epoch in range(1, max_epochs + 1):
         order = torch.as_tensor(rng.permutation(n_examples), device=device)
@@ -127,17 +131,23 @@ def train(
 
 
 class _Descent:
-    """Gradient descent with momentum, a learning rate and a weight decay per run."""
+    """Gradient descent with a learning rate and a weight decay per run."""
 
     def __init__(
-        self, parameters: Parameters, hyperparameters: list[Hyperparameters], momentum: float
+        self, parameters: Parameters, hyperparameters: list[Hyperparameters], optimiser: str
     ):
         self.parameters = {name: value.clone() for name, value in parameters.items()}
         self.velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        self.square = (
+            {name: torch.zeros_like(value) for name, value in parameters.items()}
+            if optimiser == "adam"
+            else {}
+        )
+        self.steps = 0
         device = next(iter(parameters.values())).device
         self.learning_rate = torch.tensor([h.learning_rate for h in hyperparameters]).to(device)
         self.weight_decay = torch.tensor([h.weight_decay for h in hyperparameters]).to(device)
-        self.momentum = momentum
+        self.momentum = 0.0 if optimiser == "plain" else MOMENTUM
 
     def step(self, loss: Callable[[Parameters], torch.Tensor]) -> None:
         for value in self.parameters.values():
@@ -147,20 +157,32 @@ class _Descent:
         gradients = torch.autograd.grad(
             loss(self.parameters).sum(), [self.parameters[name] for name in names]
         )
+        self.steps += 1
         with torch.no_grad():
             for name, gradient in zip(names, gradients, strict=True):
-                value, velocity = self.parameters[name].detach(), self.velocity[name]
+                value = self.parameters[name].detach()
                 per_run = (-1,) + (1,) * (value.ndim - 1)
-                velocity.mul_(self.momentum).add_(gradient)
                 if not name.startswith("bias"):
-                    velocity.addcmul_(value, self.weight_decay.view(per_run))
-                value.addcmul_(velocity, self.learning_rate.view(per_run), value=-1)
+                    gradient.addcmul_(value, self.weight_decay.view(per_run))
+                direction = self._direction(name, gradient)
+                value.addcmul_(direction, self.learning_rate.view(per_run), value=-1)
                 self.parameters[name] = value
+
+    def _direction(self, name: str, gradient: torch.Tensor) -> torch.Tensor:
+        velocity = self.velocity[name]
+        if not self.square:
+            return velocity.mul_(self.momentum).add_(gradient)
+        # Adam (Kingma & Ba, 2015), its second decay 0.999.
+        velocity.lerp_(gradient, 1 - self.momentum)
+        square = self.square[name].lerp_(gradient.square(), 0.001)
+        unbiased = velocity / (1 - self.momentum**self.steps)
+        return unbiased / ((square / (1 - 0.999**self.steps)).sqrt() + 1e-8)
 
     def keep(self, runs: torch.Tensor) -> None:
         """Go on with some of the runs only: the others have stopped."""
         self.parameters = {name: value[runs] for name, value in self.parameters.items()}
         self.velocity = {name: value[runs] for name, value in self.velocity.items()}
+        self.square = {name: value[runs] for name, value in self.square.items()}
         self.learning_rate, self.weight_decay = self.learning_rate[runs], self.weight_decay[runs]
 
 
