@@ -11,12 +11,12 @@ BUSY  := $(VENV)/.installing
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env book test rerun lab serve lint clean
+.PHONY: help env book test rerun experiments lab serve lint clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## */\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
-	  printf '%-7s %s\n' "$$name" "$$text"; done
+	  printf '%-11s %s\n' "$$name" "$$text"; done
 
 env: $(READY)  ## make .venv from requirements.lock
 
@@ -28,6 +28,9 @@ test: $(READY)  ## run the tests
 
 rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P="n_levels=4 seed=1"
 	@$(BIN)/python tools/rerun.py "$(CHAPTER)" --parameters "$(P)" $(if $(filter command% env%,$(origin PROFILE)),--profile $(PROFILE))
+
+experiments: $(READY)  ## compute the 28 architectures on both tasks [PROFILE=...]
+	@$(BIN)/multiscale run --profile $(PROFILE)
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/python -m jupyterlab book

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PIPELINE = (
-    "config", "audio", "store", "engine", "datasets", "spectrogram", "scales", "windows", "kmeans",
-    "encoding", "features", "training", "tagging", "similarity", "experiments", "claims",
-    "decisions", "figures", "listen", "cli",
-)  # fmt: skip
-"""Modules in the order in which data flows through them."""
+from multiscale.store import FLOW
 
 HEAD = """# API reference
 
@@ -45,7 +40,7 @@ def module_names(package: Path) -> list[str]:
 
     def place(name: str) -> tuple[int, str]:
         head = name.split(".")[0]
-        return (PIPELINE.index(head) if head in PIPELINE else len(PIPELINE), name)
+        return (FLOW.index(head) if head in FLOW else len(FLOW), name)
 
     return sorted(names, key=place)
 

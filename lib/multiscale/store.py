@@ -12,8 +12,8 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -42,8 +42,13 @@ FLOW = (
     "tagging",
     "similarity",
     "experiments",
+    "engine",
+    "plan",
+    "claims",
+    "decisions",
     "figures",
     "listen",
+    "cli",
 )
 """Modules in the order in which data flows; each imports only what stands to its left."""
 
@@ -70,12 +75,7 @@ def cached(
     dict of str to ndarray
         The arrays.
     """
-
-    def save(arrays: dict[str, np.ndarray], path: Path) -> None:
-        contiguous = {key: np.asarray(value, order="C") for key, value in arrays.items()}
-        save_file(contiguous, path, metadata={"settings": json.dumps(settings)})
-
-    return cached_file(artefact_path(name, settings, made_by), compute, save, load_file)
+    return cached_file(artefact_path(name, settings, made_by), compute, save_arrays, load_file)
 
 
 def cached_file(
@@ -84,36 +84,70 @@ def cached_file(
     save: Callable[[Artefact, Path], None],
     load: Callable[[Path], Artefact],
 ) -> Artefact:
-    """Load an artefact, or compute and save it.
+    """Load an artefact, or compute and save it: :func:`cached_files` for one."""
+    return cached_files([path], lambda missing: [compute()], save, load)[0]
+
+
+def cached_files(
+    paths: Sequence[Path],
+    compute: Callable[[list[int]], list[Artefact]],
+    save: Callable[[Artefact, Path], None],
+    load: Callable[[Path], Artefact],
+) -> list[Artefact]:
+    """Load artefacts; compute those that are missing together, and save each.
 
     Parameters
     ----------
-    path : Path
-        Where it is, or will be; see :func:`artefact_path`.
-    compute, save, load : callable
-        Make it, write it to a path, and read it back.
+    paths : sequence of Path
+        Where they are, or will be; see :func:`artefact_path`.
+    compute : callable
+        ``compute(missing)`` makes those whose positions are in the list ``missing``.
+    save, load : callable
+        Write one to a path, and read it back.
 
     Returns
     -------
-    object
-        The artefact.
+    list of object
+        The artefacts, in the order of ``paths``.
 
     Notes
     -----
     A file appears whole or not at all, and one process at a time computes a given artefact. A
     file that cannot be read, as after a disk fault, is computed again.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if path.exists():
-            try:
-                return load(path)
-            except (SafetensorError, OSError):
-                path.unlink()
-        artefact = compute()
-        with atomic_write(path) as temporary:
-            save(artefact, temporary)
-    return artefact
+    with ExitStack() as locks:
+        # In one order everywhere, so that two processes never wait for each other.
+        for path in sorted(set(paths)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(FileLock(lock_path(path)))
+        artefacts = [_load_or_none(path, load) for path in paths]
+        missing = [index for index, artefact in enumerate(artefacts) if artefact is None]
+        if missing:
+            for index, artefact in zip(missing, compute(missing), strict=True):
+                with atomic_write(paths[index]) as temporary:
+                    save(artefact, temporary)
+                artefacts[index] = artefact
+    return artefacts
+
+
+def lock_path(path: Path) -> Path:
+    """The lock that is held while an artefact is being made."""
+    return path.with_suffix(".lock")
+
+
+def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write named arrays to a safetensors file."""
+    save_file({name: np.asarray(value, order="C") for name, value in arrays.items()}, path)
+
+
+def _load_or_none(path: Path, load: Callable[[Path], Artefact]) -> Artefact | None:
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except (SafetensorError, OSError):
+        path.unlink()
+        return None
 
 
 def artefact_path(name: str, settings: dict, made_by: str) -> Path:

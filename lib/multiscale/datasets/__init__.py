@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import cover_bands
+from multiscale.datasets import cover_bands, planning
 from multiscale.datasets.base import SPLITS, ClipDataset
 
 PREPARERS = {"cover_bands": cover_bands.prepare}
 """Data set name -> function of settings that renders or fetches it, and returns it."""
 
-__all__ = ["PREPARERS", "SPLITS", "ClipDataset", "load"]
+COUNTS = {"cover_bands": planning.N_CLIPS}
+"""Data set name -> clips that it has where a profile does not say how many to use."""
+
+__all__ = ["PREPARERS", "SPLITS", "ClipDataset", "load", "n_clips"]
 
 
 def load(settings: DatasetSettings) -> ClipDataset:
@@ -30,8 +33,15 @@ def load(settings: DatasetSettings) -> ClipDataset:
     ParameterError
         If no data set has that name.
     """
-    if settings.name not in PREPARERS:
-        raise ParameterError(
-            f"dataset: expected one of {', '.join(PREPARERS)}, got {settings.name!r}"
-        )
-    return PREPARERS[settings.name](settings)
+    return PREPARERS[_known(settings.name)](settings)
+
+
+def n_clips(settings: DatasetSettings) -> int:
+    """Clips that :func:`load` will give, known without loading."""
+    return settings.n_clips or COUNTS[_known(settings.name)]
+
+
+def _known(name: str) -> str:
+    if name not in PREPARERS:
+        raise ParameterError(f"dataset: expected one of {', '.join(PREPARERS)}, got {name!r}")
+    return name

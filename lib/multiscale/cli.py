@@ -1,0 +1,158 @@
+"""``multiscale`` on the command line: run, status, results, plan and claims of a profile."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from multiscale.config import ParameterError, Profile, load_profile
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+ProfileName = Annotated[str, typer.Option(help="smoke, laptop, paper, or a .yaml file")]
+Seed = Annotated[int, typer.Option(min=0, help="of all randomness")]
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Task(StrEnum):
+    """The two tasks of the paper."""
+
+    tagging = "tagging"
+    similarity = "similarity"
+
+
+@app.command()
+def run(
+    profile: ProfileName = "laptop",
+    task: Annotated[Task | None, typer.Option(help="only this task of the grid")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="of a Dask cluster: tcp://host:port")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="processes here; 0: this one; default: cores")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Compute what is missing of a profile's experiments."""
+    from multiscale import engine, experiments
+
+    chosen = _profile(profile)
+    if task is not None:
+        failed = engine.run(
+            engine.cells(chosen, experiments.grid([task]), seed), scheduler, workers
+        )
+    else:
+        failed = engine.run_all(chosen, seed, scheduler, workers)
+    for name, message in failed.items():
+        typer.echo(f"failed: {name}: {message}", err=True)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def status(profile: ProfileName = "laptop", seed: Seed = 0) -> None:
+    """Tell what is done, running, failed and missing."""
+    from multiscale import engine
+
+    work = [cell for cell in engine.all_cells(_profile(profile), seed) if cell.kind != "data"]
+    states: dict[str, list] = {"done": [], "running": [], "failed": [], "missing": []}
+    for cell in work:
+        states[cell.state].append(cell)
+    for state, members in states.items():
+        typer.echo(f"{state:8} {len(members)} of {len(work)}")
+        if state in ("running", "failed"):
+            for cell in members:
+                report = cell.failure
+                typer.echo(f"  {cell.name}" + (f": {report['error']}" if report else ""))
+
+
+@app.command()
+def results(
+    profile: ProfileName = "laptop",
+    task: Annotated[Task | None, typer.Option(help="only this task")] = None,
+    tags: Annotated[bool, typer.Option("--tags", help="every tag instead of their mean")] = False,
+    format: Annotated[Format, typer.Option(help="how to print")] = Format.table,
+    seed: Seed = 0,
+) -> None:
+    """Print the runs that have been computed."""
+    from multiscale import datasets, engine, experiments
+
+    chosen = _profile(profile)
+    wanted = [
+        experiment
+        for experiment in engine.all_experiments(chosen, seed)
+        if task is None or experiment.task == task
+    ]
+    if tags:
+        dataset = datasets.load(chosen.dataset)
+        _print(experiments.tag_table(chosen, wanted, dataset, seed), format)
+    else:
+        _print(experiments.results_table(chosen, wanted, seed), format)
+
+
+@app.command()
+def plan(
+    profile: ProfileName = "laptop",
+    workers: Annotated[int, typer.Option(min=1, help="also the time on so many workers")] = 8,
+) -> None:
+    """Tell what a profile will cost, before anything runs."""
+    import os
+
+    from multiscale import engine, experiments
+    from multiscale import plan as planning
+
+    chosen = _profile(profile)
+    calibration = planning.calibrate(chosen.dataset.clip_seconds)
+    table = planning.costs(chosen, experiments.everything(), calibration)
+    left = {cell.name for cell in engine.needed(engine.cells(chosen, experiments.everything()))}
+    typer.echo(f"one thread here: {calibration.flops / 1e9:.0f} GFLOP/s in matrix products")
+    summary = table.groupby("kind", sort=False).agg(
+        cells=("cell", "size"),
+        TFLOP=("flop", lambda flop: flop.sum() / 1e12),
+        disk_GB=("disk", lambda disk: disk.sum() / 1e9),
+        memory_GB=("memory", lambda memory: memory.max() / 1e9),
+        core_minutes=("seconds", lambda seconds: seconds.sum() / 60),
+    )
+    typer.echo(summary.round(2).to_string())
+    for count in (os.cpu_count() or 1, workers):
+        minutes = planning.wall_seconds(table, count) / 60
+        remaining = planning.wall_seconds(table[table["cell"].isin(left)], count) / 60
+        typer.echo(f"on {count} workers: {minutes:.0f} min in all, {remaining:.0f} min still to do")
+
+
+@app.command()
+def claims(
+    profile: ProfileName = "laptop",
+    format: Annotated[Format, typer.Option(help="how to print")] = Format.table,
+    seed: Seed = 0,
+) -> None:
+    """Print the ledger: which of the paper's sentences hold on this profile."""
+    from multiscale import claims as rules
+
+    _print(rules.ledger(rules.evidence(_profile(profile), seed)).reset_index(), format)
+
+
+def _profile(name: str) -> Profile:
+    try:
+        return load_profile(name)
+    except ParameterError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def _print(table, format: Format) -> None:
+    if format is Format.csv:
+        table.to_csv(sys.stdout, index=False)
+    elif format is Format.json:
+        typer.echo(table.to_json(orient="records", indent=1))
+    else:
+        typer.echo(table.to_string(index=False, float_format="{:.4f}".format))

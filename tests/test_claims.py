@@ -1,0 +1,146 @@
+"""The ledger on made-up results of which the verdict is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from multiscale import claims, experiments
+from multiscale.claims import CLAIMS, FAILS, HOLDS, OPEN, Effect, Evidence, verdict
+from multiscale.experiments import Architecture, TaskResult
+from multiscale.training import Hyperparameters
+
+N_CLIPS, N_RUNS = 400, 3
+NAMES = ("slow", "fast", "loud", "quiet", "soft", "vocal", "flute")
+
+
+def made_up(strength, task="tagging") -> Evidence:
+    """Evidence in which an experiment separates tags, or artists, as strongly as said.
+
+    ``strength(experiment, tag)`` is the distance between clips with and without the tag, in
+    standard deviations of the noise; for similarity ``tag`` is None.
+    """
+    rng = np.random.default_rng(0)
+    tags = rng.random((N_CLIPS, len(NAMES))) < 0.4
+    artists = rng.integers(8, size=N_CLIPS)
+    noise = rng.standard_normal((N_RUNS, N_CLIPS, len(NAMES)))
+    places = np.eye(8)[artists]
+    blur = rng.standard_normal((N_RUNS, N_CLIPS, 8))
+    results = {}
+    for experiment in experiments.everything():
+        if experiment.task == "tagging":
+            shift = np.array([strength(experiment, name) for name in NAMES])
+            predictions = noise + shift * tags
+            valid = shift.mean()
+        else:
+            valid = strength(experiment, None)
+            predictions = valid * places + blur
+        results[experiment] = result(predictions, valid)
+    return Evidence(results, tags, NAMES, artists.astype(str))
+
+
+def result(predictions: np.ndarray, valid: float) -> TaskResult:
+    """What a run would store."""
+    empty = np.empty(0)
+    scores = np.full(N_RUNS, valid)
+    best = Hyperparameters(0.1, 0.1)
+    return TaskResult(best, empty, empty, empty, empty, scores, scores, predictions, scores, 1.0)
+
+
+def papers(experiment, tag) -> float:
+    """A world in which the paper is right."""
+    a = experiment.architecture
+    base = {"pca": 0.8, 200: 1.3, 500: 1.4, 1000: 1.4}[a.dictionary]
+    if experiment.task == "similarity":
+        return (
+            base
+            + (1.0 if (a.scale, a.window_length) == ("gaussian", 2) else 0.0)
+            - (0.5 if a.dictionary == 1000 else 0.0)
+        )
+    if experiment.level is not None:
+        middle = {"vocal": (1, 2, 3, 4), "fast": (1,)}.get(tag, (5,))
+        return 1.0 if experiment.level in middle else 0.3
+    if a == experiments.PAPERS_BEST.model_copy(update={"dictionary": a.dictionary}):
+        return base + 0.6
+    known = Architecture(scale=a.scale, window_length=a.window_length, dictionary=a.dictionary)
+    if a != known:  # an aside: no whitening, doubled hop, other pooling, one timescale
+        return 0.5
+    return base + (0.3 if a.scale == "gaussian" and a.window_length > 1 else 0.0)
+
+
+def mirrored(experiment, tag) -> float:
+    """A world in which it is wrong."""
+    return 2.4 - papers(experiment, tag)
+
+
+# Small differences and no winner are about sizes, which the made-up worlds make large.
+ABOUT_SIZE = {2, 18}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"claim{claim.number}")
+def test_verdicts_of_known_worlds(claim):
+    assert verdict(claim.measure(RIGHT)) == (HOLDS if claim.number != 18 else FAILS)
+    if claim.number not in ABOUT_SIZE:
+        assert verdict(claim.measure(WRONG)) == FAILS
+
+
+def test_sizes():
+    by_number = {claim.number: claim for claim in CLAIMS}
+    assert verdict(by_number[18].measure(made_up(lambda *_: 1.0))) == HOLDS
+    apart = made_up(lambda e, _: 2.0 if e.architecture.dictionary == 1000 else 0.5)
+    assert verdict(by_number[2].measure(apart)) == FAILS
+
+
+def test_noise_settles_nothing():
+    """Where all are equal, no difference is seen."""
+    level = made_up(lambda *_: 1.0)
+    differences = [claim for claim in CLAIMS if claim.number not in ABOUT_SIZE | {1}]
+    assert HOLDS not in {verdict(claim.measure(level)) for claim in differences}
+
+
+def test_missing_evidence_is_no_evidence():
+    nothing = Evidence({}, np.zeros((5, 1), bool), ["slow"], np.array(list("aabbc")))
+    table = claims.ledger(nothing)
+    assert len(table) == len(CLAIMS) == 18
+    assert set(table["verdict"]) == {OPEN}
+    assert table["effect"].isna().all()
+
+
+def test_a_tag_that_is_missing_cannot_be_told():
+    by_number = {claim.number: claim for claim in CLAIMS}
+    without = made_up(papers)
+    without.tag_names = ["other"] * len(NAMES)
+    assert by_number[9].measure(without) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.1, 0.2, HOLDS), (-0.2, -0.1, FAILS), (-0.1, 0.1, OPEN), (np.nan, 0.1, OPEN)],
+)
+def test_verdict_follows_from_the_interval(low, high, expected):
+    assert verdict(Effect(0.0, low, high, 3)) == expected
+    assert verdict(None) == OPEN
+
+
+def test_weighted_auc_is_the_auc_of_copies():
+    rng = np.random.default_rng(0)
+    tags, scores = rng.random((30, 2)) < 0.4, rng.integers(5, size=(30, 2)) / 5
+    weights = rng.multinomial(30, np.full(30, 1 / 30), 4)
+    ours = claims.weighted_auc(tags, scores, weights)
+    for row, counts in zip(ours, weights, strict=True):
+        copies = np.repeat(np.arange(30), counts)
+        for tag in range(2):
+            expected = roc_auc_score(tags[copies, tag], scores[copies, tag])
+            assert row[tag] == pytest.approx(expected)
+
+
+def test_every_claim_names_its_section_and_rule():
+    assert [claim.number for claim in CLAIMS] == list(range(1, 19))
+    for claim in CLAIMS:
+        assert claim.section
+        assert claim.sentence.endswith(".")
+        assert "less" in claim.rule
+
+
+RIGHT, WRONG = made_up(papers), made_up(mirrored)
