@@ -131,7 +131,9 @@ def test_features_are_learned_from_the_training_clips_alone(dataset):
     alone = experiments.feature_learner(PROFILE, SMALL).fit(dataset.split("train"))
     for level, same in zip(learner.encoders_, alone.encoders_, strict=True):
         np.testing.assert_array_equal(level.means, same.means)
-    np.testing.assert_array_equal(features["test"], alone.transform(dataset.split("test")))
+    # Clips are extracted in shards, so batches begin elsewhere: equal up to rounding.
+    again = alone.transform(dataset.split("test"))
+    np.testing.assert_allclose(features["test"], again, rtol=1e-4, atol=1e-4)
 
 
 def test_features_serve_both_tasks_and_sizes_of_one_touch_not_the_other(dataset, refuse):

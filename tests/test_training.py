@@ -120,7 +120,7 @@ def scripted(scores: np.ndarray, patience: int) -> Runs:
         max_epochs=len(scores),
         patience=patience,
         seed=0,
-        momentum=0.0,
+        optimiser="plain",
     )
 
 
@@ -241,3 +241,21 @@ def test_the_best_trial_has_the_highest_score():
     runs.scores[:] = np.nan
     with pytest.raises(ParameterError, match="expected a finite score, got none from 3 trials"):
         best_trial(runs, trials)
+
+
+@pytest.mark.parametrize("optimiser", ["momentum", "plain", "adam"])
+def test_every_optimiser_finds_the_bottom_of_a_bowl(optimiser):
+    bottom = torch.tensor([3.0, -2.0])
+    runs = train(
+        {"weight": torch.zeros(1, 2)},
+        loss=lambda parameters, batch: (parameters["weight"] - bottom).square().sum(1),
+        score=lambda p: -(p["weight"] - bottom).square().sum(1).numpy(),
+        n_examples=10,
+        hyperparameters=[Hyperparameters(0.05, 0.0)],
+        max_epochs=400,
+        patience=50,
+        seed=0,
+        batch_size=1,
+        optimiser=optimiser,
+    )
+    assert torch.allclose(runs.parameters["weight"], bottom[None], atol=1e-3)
