@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
@@ -71,6 +72,28 @@ def _show(ax: Axes, level: np.ndarray, seconds: float, signed: bool = False, lim
         vmax=high,
         extent=(0, seconds, 0, level.shape[1]),
     )
+
+
+def table(frame: pd.DataFrame, name: str, **layout: str) -> HTML:
+    """A table without its index, for words that need room.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What to show.
+    name : str
+        Of the table in the page; unique there.
+    **layout : str
+        CSS properties of the cells, with underscores for hyphens.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The same bytes every time, unlike pandas' own styled tables.
+    """
+    properties = {key.replace("_", "-"): value for key, value in layout.items()}
+    styled = frame.style.hide(axis="index").set_uuid(name).set_properties(**properties)
+    return HTML(styled.to_html())
 
 
 def spectrogram(
