@@ -203,9 +203,9 @@ def run_all(
         As :func:`run`.
     """
     failed = run(cells(profile, experiments.everything(), seed), scheduler, n_workers)
-    if failed:
-        return failed
-    return run(all_cells(profile, seed), scheduler, n_workers)
+    best = experiments.best_architecture(profile, "tagging", seed)
+    levels = experiments.single_levels(best) if best else []
+    return failed | run(cells(profile, levels, seed), scheduler, n_workers)
 
 
 def run(
