@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from multiscale import claims, experiments
+from multiscale import claims, grid
+from multiscale.architectures import PAPERS_BEST, Architecture
 from multiscale.claims import CLAIMS, FAILS, HOLDS, OPEN, Effect, Evidence, verdict
-from multiscale.experiments import Architecture, TaskResult
+from multiscale.experiments import TaskResult
 from multiscale.training import Hyperparameters
 
 N_CLIPS, N_RUNS = 400, 3
@@ -28,7 +29,7 @@ def made_up(strength, task="tagging") -> Evidence:
     places = np.eye(8)[artists]
     blur = rng.standard_normal((N_RUNS, N_CLIPS, 8))
     results = {}
-    for experiment in experiments.everything():
+    for experiment in grid.everything():
         if experiment.task == "tagging":
             shift = np.array([strength(experiment, name) for name in NAMES])
             predictions = noise + shift * tags
@@ -61,7 +62,7 @@ def papers(experiment, tag) -> float:
     if experiment.level is not None:
         middle = {"vocal": (1, 2, 3, 4), "fast": (1,)}.get(tag, (5,))
         return 1.0 if experiment.level in middle else 0.3
-    if a == experiments.PAPERS_BEST.model_copy(update={"dictionary": a.dictionary}):
+    if a == PAPERS_BEST.model_copy(update={"dictionary": a.dictionary}):
         return base + 0.6
     known = Architecture(scale=a.scale, window_length=a.window_length, dictionary=a.dictionary)
     if a != known:  # an aside: no whitening, doubled hop, other pooling, one timescale

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from multiscale import engine, experiments
+from multiscale import experiments, grid
+from multiscale.architectures import Architecture
 from multiscale.cli import app
-from multiscale.experiments import Architecture, Experiment
+from multiscale.experiments import Experiment
 
 WANTED = [
     Experiment(
@@ -24,9 +25,8 @@ WANTED = [
 @pytest.fixture
 def profile(home, tmp_path, monkeypatch) -> str:
     """A profile's path, on which two small experiments are all there are."""
-    for name in ("grid", "everything"):
-        monkeypatch.setattr(experiments, name, lambda *_: WANTED)
-    monkeypatch.setattr(engine, "all_experiments", lambda *_: WANTED)
+    for name in ("architectures_on", "everything", "known"):
+        monkeypatch.setattr(grid, name, lambda *_: WANTED)
     path = tmp_path / "made_up.yaml"
     values = made_up.PROFILE.model_dump(exclude={"name"})
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -70,9 +70,12 @@ def test_pieces_never_cross_splits_and_bands_do():
     assert not plan[["piece", "split"]].drop_duplicates()["piece"].duplicated().any()
     by_band = pd.crosstab(plan["artist"], plan["split"])
     assert len(by_band) == len(bands()) >= 40
-    assert by_band.min()["valid"] >= 2
+    new = by_band["train"] == 0
+    assert new.mean() == 1 / planning.NEW_EVERY
+    assert (by_band.loc[new, "valid"] == 0).all()
+    assert by_band[~new].min()["valid"] >= 2
     assert by_band.min()["test"] >= 4
-    assert by_band.min()["train"] >= 10
+    assert by_band[~new].min()["train"] >= 10
     assert plan["split"].value_counts(normalize=True).round(2).to_dict() == planning.SHARES
 
 

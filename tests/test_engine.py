@@ -14,8 +14,9 @@ import made_up
 import numpy as np
 import pytest
 
-from multiscale import engine, experiments
-from multiscale.experiments import Architecture, Experiment
+from multiscale import architectures, cells, engine, experiments, grid
+from multiscale.architectures import Architecture
+from multiscale.experiments import Experiment
 
 HERE = Path(__file__).parent
 SMALL = {"n_levels": 2, "pooling_length": 16}
@@ -43,28 +44,28 @@ def stored(home: Path) -> dict[Path, int]:
 
 
 def test_cells_come_after_what_they_need():
-    cells = engine.cells(made_up.PROFILE, WANTED)
-    names = [cell.name for cell in cells]
+    work = cells.of(made_up.PROFILE, WANTED)
+    names = [cell.name for cell in work]
     assert len(set(names)) == len(names)
-    for index, cell in enumerate(cells):
+    for index, cell in enumerate(work):
         assert set(cell.needs) <= set(names[:index])
-    assert {cell.kind for cell in cells} == {"data", "learn", "extract", "train"}
+    assert {cell.kind for cell in work} == {"data", "learn", "extract", "train"}
 
 
 def test_the_grid_needs_one_pass_per_representation():
-    cells = engine.cells(made_up.PROFILE, experiments.grid())
-    assert sum(cell.kind == "train" for cell in cells) == 2 * 28
-    learn = [cell for cell in cells if cell.kind == "learn"]
+    work = cells.of(made_up.PROFILE, grid.architectures_on())
+    assert sum(cell.kind == "train" for cell in work) == 2 * 28
+    learn = [cell for cell in work if cell.kind == "learn"]
     assert [len(cell.architectures) for cell in learn] == [4, 12, 12]
 
 
 def test_done_once(home):
-    assert engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0) == {}
+    assert engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0) == {}
     before = stored(home)
-    cells = engine.cells(made_up.PROFILE, WANTED)
-    assert {cell.state for cell in cells if cell.kind != "data"} == {"done"}
-    assert engine.needed(cells) == []
-    assert engine.run(cells, n_workers=0) == {}
+    work = cells.of(made_up.PROFILE, WANTED)
+    assert {cell.state for cell in work if cell.kind != "data"} == {"done"}
+    assert cells.needed(work) == []
+    assert engine.run(work, n_workers=0) == {}
     assert stored(home) == before
 
 
@@ -73,41 +74,41 @@ def test_a_failure_stops_only_what_needs_it(monkeypatch):
         raise FloatingPointError("loss is not a number")
 
     monkeypatch.setattr(experiments.similarity, "search", fail)
-    cells = engine.cells(made_up.PROFILE, WANTED)
-    failed = engine.run(cells, n_workers=0)
+    work = cells.of(made_up.PROFILE, WANTED)
+    failed = engine.run(work, n_workers=0)
     assert set(failed) == {str(e) for e in WANTED if e.task == "similarity"}
     assert all("loss is not a number" in message for message in failed.values())
-    states = {cell.name: cell.state for cell in cells}
+    states = {cell.name: cell.state for cell in work}
     assert all(states[str(e)] == ("failed" if e.task == "similarity" else "done") for e in WANTED)
-    report = next(cell for cell in cells if cell.name in failed).failure
+    report = next(cell for cell in work if cell.name in failed).failure
     assert report["error"] == "FloatingPointError: loss is not a number"
     assert report["settings"]["architecture"]["n_levels"] == 2
     monkeypatch.undo()
-    monkeypatch.setenv("MULTISCALE_HOME", str(cells[1].outputs[0].parents[2]))
-    assert engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0) == {}
+    monkeypatch.setenv("MULTISCALE_HOME", str(work[1].outputs[0].parents[2]))
+    assert engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0) == {}
 
 
 def test_what_needs_a_failed_cell_is_not_begun(monkeypatch):
     def fail(*_, **__):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(experiments, "learn", fail)
-    failed = engine.run(engine.cells(made_up.PROFILE, WANTED[:1]), n_workers=0)
+    monkeypatch.setattr(architectures, "learn", fail)
+    failed = engine.run(cells.of(made_up.PROFILE, WANTED[:1]), n_workers=0)
     assert failed[str(WANTED[0])].startswith("not begun: ")
     assert "no room" in failed[str(WANTED[0])]
 
 
 def test_killed_and_begun_again(home, monkeypatch, tmp_path):
-    engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0)
+    engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0)
     expected = all_scores()
     monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "killed"))
-    process = in_subprocess("engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0)")
+    process = in_subprocess("engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0)")
     wait_for(lambda: list((tmp_path / "killed").rglob("tagging/*.safetensors")), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     survived = stored(tmp_path / "killed")
     assert 0 < len(all_scores()) < len(WANTED)
-    assert engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0) == {}
+    assert engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0) == {}
     after = stored(tmp_path / "killed")
     assert {path: after[path] for path in survived} == survived
     same(all_scores(), expected)
@@ -115,17 +116,17 @@ def test_killed_and_begun_again(home, monkeypatch, tmp_path):
 
 def test_a_cluster_that_loses_a_worker(home, monkeypatch, tmp_path):
     pytest.importorskip("distributed")
-    engine.run(engine.cells(made_up.PROFILE, WANTED), n_workers=0)
+    engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0)
     expected = all_scores()
     monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "cluster"))
-    engine.run(engine.cells(made_up.PROFILE, WANTED[:2]), n_workers=0)
+    engine.run(cells.of(made_up.PROFILE, WANTED[:2]), n_workers=0)
     before = stored(tmp_path / "cluster")
     address = f"tcp://127.0.0.1:{free_port()}"
     scheduler = dask("scheduler", "--host", address, "--no-dashboard")
     workers = [worker(address) for _ in range(2)]
     try:
         run = in_subprocess(
-            f"assert engine.run(engine.cells(made_up.PROFILE, WANTED), {address!r}) == {{}}"
+            f"assert engine.run(cells.of(made_up.PROFILE, WANTED), {address!r}) == {{}}"
         )
         wait_for(lambda: len(stored(tmp_path / "cluster")) > len(before) + 1, run)
         workers[0].send_signal(signal.SIGKILL)

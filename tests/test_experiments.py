@@ -10,17 +10,12 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
-from multiscale import experiments, store
+from multiscale import architectures, experiments, store
+from multiscale.architectures import Architecture, learned_features, pooled_features
 from multiscale.config import DatasetSettings, LearningSettings, ParameterError, Profile
 from multiscale.config import TrainingSettings as Training
 from multiscale.datasets import SPLITS, ClipDataset
-from multiscale.experiments import (
-    Architecture,
-    artist_similarity,
-    learned_features,
-    pooled_features,
-    tag_prediction,
-)
+from multiscale.experiments import Experiment
 
 SIZES = Training(n_trials=2, n_runs=2, max_epochs=4, patience=2)
 PROFILE = Profile(
@@ -32,6 +27,16 @@ PROFILE = Profile(
     similarity=SIZES,
 )
 SMALL = Architecture(dictionary=6, n_levels=3, pooling_length=32)
+
+
+def tag_prediction(profile, architecture, dataset, seed=0):
+    experiment = Experiment(task="tagging", architecture=architecture)
+    return experiments.run(profile, experiment, dataset, seed)
+
+
+def artist_similarity(profile, architecture, dataset, seed=0):
+    experiment = Experiment(task="similarity", architecture=architecture)
+    return experiments.run(profile, experiment, dataset, seed)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +81,8 @@ def refuse(monkeypatch):
         for module in (experiments.tagging, experiments.similarity):
             monkeypatch.setattr(module, "search", raises)
             monkeypatch.setattr(module, "fit_runs", raises)
-        monkeypatch.setattr(experiments.MultiscaleFeatures, "fit", raises)
-        monkeypatch.setattr(experiments.MultiscaleFeatures, "transform", raises)
+        monkeypatch.setattr(architectures.MultiscaleFeatures, "fit", raises)
+        monkeypatch.setattr(architectures.MultiscaleFeatures, "transform", raises)
 
     return switch
 
@@ -128,7 +133,7 @@ def test_features_are_learned_from_the_training_clips_alone(dataset):
         SPLITS, (10, 2, 18)
     )
     learner = learned_features(PROFILE, SMALL, dataset, progress=False)
-    alone = experiments.feature_learner(PROFILE, SMALL).fit(dataset.split("train"))
+    alone = architectures.feature_learner(PROFILE, SMALL).fit(dataset.split("train"))
     for level, same in zip(learner.encoders_, alone.encoders_, strict=True):
         np.testing.assert_array_equal(level.means, same.means)
     # Clips are extracted in shards, so batches begin elsewhere: equal up to rounding.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import made_up
 import pytest
 
-from multiscale import engine, experiments, plan
+from multiscale import cells, grid, plan
+from multiscale.config import SCALES
 from multiscale.plan import Calibration
 
-SLOW = Calibration(flops=1e9, seconds=dict.fromkeys(experiments.SCALES, 1.0))
+SLOW = Calibration(flops=1e9, seconds=dict.fromkeys(SCALES, 1.0))
 
 
 @pytest.fixture(autouse=True)
@@ -17,17 +18,17 @@ def _home(home):
 
 
 def test_every_cell_has_a_cost():
-    table = plan.costs(made_up.PROFILE, experiments.everything(), SLOW)
-    cells = engine.cells(made_up.PROFILE, experiments.everything())
-    assert list(table["cell"]) == [cell.name for cell in cells]
-    work = table.loc[table["kind"] != "data", ["flop", "disk", "memory", "seconds"]]
-    assert (work > 0).all(axis=None)
+    work = cells.of(made_up.PROFILE, grid.everything())
+    table = plan.costs(work, SLOW)
+    assert list(table["cell"]) == [cell.name for cell in work]
+    figures = table.loc[table["kind"] != "data", ["flop", "disk", "memory", "seconds"]]
+    assert (figures > 0).all(axis=None)
 
 
 def test_training_counts_its_products():
     """Six products of two operations a step: forwards and backwards of one matrix take two."""
-    experiment = experiments.grid(["tagging"])[1]  # 200 means
-    table = plan.costs(made_up.PROFILE, [experiment], SLOW)
+    experiment = grid.architectures_on(["tagging"])[1]  # 200 means
+    table = plan.costs(cells.of(made_up.PROFILE, [experiment]), SLOW)
     row = table[table["kind"] == "train"].iloc[0]
     settings = made_up.SIZES
     n_pools = (1 + 5 * 16_000 // 512) // 128
@@ -38,7 +39,7 @@ def test_training_counts_its_products():
 
 
 def test_more_workers_take_less_time_down_to_the_longest_cell():
-    table = plan.costs(made_up.PROFILE, experiments.grid(), SLOW)
+    table = plan.costs(cells.of(made_up.PROFILE, grid.architectures_on()), SLOW)
     times = [plan.wall_seconds(table, count) for count in (1, 2, 1000)]
     assert times[0] == pytest.approx(table["seconds"].sum())
     assert times[0] > times[1] > times[2]

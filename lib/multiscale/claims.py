@@ -12,12 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
-from multiscale import datasets, experiments
+from multiscale import datasets, grid
+from multiscale.architectures import (
+    DOUBLED_HOP,
+    NOT_WHITENED,
+    PAPERS_BEST,
+    POOLED,
+    SINGLE_TIMESCALE,
+    Architecture,
+)
 from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS, Profile
-from multiscale.experiments import Architecture, Experiment, TaskResult
-from multiscale.similarity import correct_probability
+from multiscale.experiments import Experiment, TaskResult, stored_result
+from multiscale.similarity import clip_probability
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told at this size"
 
@@ -152,7 +159,7 @@ class Evidence:
         """(1 + N_BOOTSTRAP, n_tags) AUCs, or (1 + N_BOOTSTRAP, 1) mean probabilities."""
         if task == "tagging":
             return weighted_auc(self.tags, predictions, self.weights)
-        probability = artist_probabilities(predictions, self.artists)
+        probability = clip_probability(predictions, self.artists)
         scored = np.isfinite(probability)
         weights = self.weights[:, scored]
         return (weights @ probability[scored] / weights.sum(axis=1))[:, None]
@@ -163,8 +170,8 @@ def evidence(profile: Profile, seed: int = 0) -> Evidence:
     test = datasets.load(profile.dataset).split("test")
     found = {
         experiment: result
-        for experiment in experiments.everything()
-        if (result := experiments.stored_result(profile, experiment, seed)) is not None
+        for experiment in grid.everything()
+        if (result := stored_result(profile, experiment, seed)) is not None
     }
     return Evidence(found, test.tags, test.tag_names, test.artists, seed)
 
@@ -187,23 +194,17 @@ def weighted_auc(tags: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
         NaN where no clip with the tag, or none without it, is drawn.
     """
     aucs = np.full((len(weights), tags.shape[1]), np.nan)
-    for tag in range(tags.shape[1]):
-        has = tags[:, tag]
-        positive, negative = scores[has, tag], scores[~has, tag]
-        above = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
-        drawn, others = weights[:, has].astype(float), weights[:, ~has].astype(float)
-        pairs = drawn.sum(axis=1) * others.sum(axis=1)
-        right = ((drawn @ above) * others).sum(axis=1)
-        np.divide(right, pairs, out=aucs[:, tag], where=pairs > 0)
+    for tag, has in enumerate(tags.T):
+        order = np.argsort(scores[:, tag], kind="stable")
+        ranked = scores[order, tag]
+        ties = np.flatnonzero(np.diff(ranked, prepend=np.nan) != 0)  # where each new score begins
+        drawn = weights[:, order].astype(float)
+        with_tag = np.add.reduceat(drawn * has[order], ties, axis=1)
+        without = np.add.reduceat(drawn * ~has[order], ties, axis=1)
+        below = without.cumsum(axis=1) - without / 2  # half of those that tie
+        pairs = with_tag.sum(axis=1) * without.sum(axis=1)
+        np.divide((with_tag * below).sum(axis=1), pairs, out=aucs[:, tag], where=pairs > 0)
     return aucs
-
-
-def artist_probabilities(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
-    """Probability of correct classification of each clip; NaN without another of its artist."""
-    _, labels = np.unique(artists.astype(str), return_inverse=True)
-    places = torch.as_tensor(embedded)
-    probability = correct_probability(places, torch.as_tensor(labels)).numpy().astype(float)
-    return np.where(np.bincount(labels)[labels] > 1, probability, np.nan)
 
 
 def verdict(effect: Effect | None) -> str:
@@ -262,7 +263,7 @@ APPROACHES = tuple((scale, length) for scale in SCALES for length in WINDOW_LENG
 MEANS = tuple(dictionary for dictionary in DICTIONARIES if dictionary != "pca")
 """Dictionary sizes of K-means."""
 
-TOP = experiments.PAPERS_BEST.n_levels - 1
+TOP = PAPERS_BEST.n_levels - 1
 
 
 def _of(approach: tuple[str, int], dictionary: str | int) -> Architecture:
@@ -332,12 +333,12 @@ def _fewer_means_for_similarity(evidence: Evidence) -> Effect | None:
 
 def _levels(evidence: Evidence) -> np.ndarray | None:
     """AUCs from each level alone, shape (n_levels, 1 + N_BOOTSTRAP, n_tags)."""
-    best = experiments.PAPERS_BEST
+    best = PAPERS_BEST
     return _known([evidence.tag_scores(best, level) for level in range(best.n_levels)])
 
 
 def _all_levels_beat_each(evidence: Evidence) -> Effect | None:
-    every, alone = evidence.tag_scores(experiments.PAPERS_BEST), _levels(evidence)
+    every, alone = evidence.tag_scores(PAPERS_BEST), _levels(evidence)
     if every is None or alone is None:
         return None
     return _effect(evidence, np.nanmin(every - alone.max(axis=0), axis=1))
@@ -369,8 +370,8 @@ def _beats(better: Architecture, worse: Sequence[Architecture]):
 
 
 def _several_timescales(evidence: Evidence) -> Effect | None:
-    every = evidence.scores("tagging", experiments.PAPERS_BEST)
-    single = evidence.scores("tagging", experiments.SINGLE_TIMESCALE)
+    every = evidence.scores("tagging", PAPERS_BEST)
+    single = evidence.scores("tagging", SINGLE_TIMESCALE)
     alone = _levels(evidence)
     if every is None or single is None or alone is None:
         return None
@@ -483,21 +484,21 @@ CLAIMS = (
         "2.1",
         "Whitening improves what K-means learns.",
         "AUC with whitening less that without",
-        _beats(experiments.PAPERS_BEST, [experiments.NOT_WHITENED]),
+        _beats(PAPERS_BEST, [NOT_WHITENED]),
     ),
     Claim(
         15,
         "3.1",
         "Doubling the hop with the window hurts the multiresolution spectrogram.",
         "AUC with one hop less that with doubled hops",
-        _beats(_of(("multiresolution", 1), 500), [experiments.DOUBLED_HOP]),
+        _beats(_of(("multiresolution", 1), 500), [DOUBLED_HOP]),
     ),
     Claim(
         16,
         "2.3",
         "The maximum is the best single pooling function.",
         "AUC with the maximum less that with the best of mean, minimum and variance",
-        _beats(experiments.PAPERS_BEST, list(experiments.POOLED.values())),
+        _beats(PAPERS_BEST, list(POOLED.values())),
     ),
     Claim(
         17,

@@ -44,13 +44,12 @@ def run(
     seed: Seed = 0,
 ) -> None:
     """Compute what is missing of a profile's experiments."""
-    from multiscale import engine, experiments
+    from multiscale import cells, engine, grid
 
     chosen = _profile(profile)
     if task is not None:
-        failed = engine.run(
-            engine.cells(chosen, experiments.grid([task]), seed), scheduler, workers
-        )
+        work = cells.of(chosen, grid.architectures_on([task]), seed)
+        failed = engine.run(work, scheduler, workers)
     else:
         failed = engine.run_all(chosen, seed, scheduler, workers)
     for name, message in failed.items():
@@ -61,9 +60,11 @@ def run(
 @app.command()
 def status(profile: ProfileName = "laptop", seed: Seed = 0) -> None:
     """Tell what is done, running, failed and missing."""
-    from multiscale import engine
+    from multiscale import cells, grid
 
-    work = [cell for cell in engine.all_cells(_profile(profile), seed) if cell.kind != "data"]
+    chosen = _profile(profile)
+    work = cells.of(chosen, grid.known(chosen, seed), seed)
+    work = [cell for cell in work if cell.kind != "data"]
     states: dict[str, list] = {"done": [], "running": [], "failed": [], "missing": []}
     for cell in work:
         states[cell.state].append(cell)
@@ -84,19 +85,13 @@ def results(
     seed: Seed = 0,
 ) -> None:
     """Print the runs that have been computed."""
-    from multiscale import datasets, engine, experiments
+    from multiscale import datasets, grid
+    from multiscale import results as tables
 
     chosen = _profile(profile)
-    wanted = [
-        experiment
-        for experiment in engine.all_experiments(chosen, seed)
-        if task is None or experiment.task == task
-    ]
-    if tags:
-        dataset = datasets.load(chosen.dataset)
-        _print(experiments.tag_table(chosen, wanted, dataset, seed), format)
-    else:
-        _print(experiments.results_table(chosen, wanted, seed), format)
+    wanted = [e for e in grid.known(chosen, seed) if task is None or e.task == task]
+    make = tables.tag_table if tags else tables.results_table
+    _print(make(chosen, wanted, datasets.load(chosen.dataset), seed), format)
 
 
 @app.command()
@@ -107,13 +102,14 @@ def plan(
     """Tell what a profile will cost, before anything runs."""
     import os
 
-    from multiscale import engine, experiments
+    from multiscale import cells, grid
     from multiscale import plan as planning
 
     chosen = _profile(profile)
+    work = cells.of(chosen, grid.everything())
     calibration = planning.calibrate(chosen.dataset.clip_seconds)
-    table = planning.costs(chosen, experiments.everything(), calibration)
-    left = {cell.name for cell in engine.needed(engine.cells(chosen, experiments.everything()))}
+    table = planning.costs(work, calibration)
+    left = {cell.name for cell in cells.needed(work)}
     typer.echo(f"one thread here: {calibration.flops / 1e9:.0f} GFLOP/s in matrix products")
     summary = table.groupby("kind", sort=False).agg(
         cells=("cell", "size"),

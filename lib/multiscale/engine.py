@@ -1,183 +1,22 @@
-"""Where work runs: the cells of a profile, here or on a Dask cluster.
-
-A *cell* is a piece of work whose results are files of the store: dictionaries of a representation,
-the features of a shard of clips, or an experiment's search and runs. Cells depend on each other
-through those files alone, so it does not matter which process, or which machine that sees the
-same folder, computes one; and what has been stored is never computed again.
-"""
+"""Where cells run: in this process, in several on this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
-import json
 import os
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from multiscale import datasets, experiments, store
+from multiscale import cells, grid, plan
+from multiscale.cells import Cell, run_cell
 from multiscale.config import Profile
-from multiscale.experiments import Architecture, Experiment
 
-THREADS = 1
-"""Threads of a cell. Fixed, since the order of additions, and so the last bits of a result, may
-depend on it."""
+REFRESH = 2.0
+"""Seconds after which the progress bar is drawn again, whatever happens."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """A piece of work, and the files that it leaves.
-
-    Attributes
-    ----------
-    kind : {"data", "learn", "extract", "train"}
-        What is done.
-    name : str
-        In words, unique among the cells of a profile.
-    profile : Profile
-        Data set and sizes.
-    seed : int
-        Of all randomness.
-    needs : tuple of str
-        Names of the cells that go before.
-    architectures : tuple of Architecture
-        Of "learn" and "extract": one representation.
-    shard : int
-        Of "extract".
-    experiment : Experiment or None
-        Of "train".
-    outputs : tuple of Path
-        Files that are there when the cell is done.
-    """
-
-    kind: Literal["data", "learn", "extract", "train"]
-    name: str
-    profile: Profile
-    seed: int
-    needs: tuple[str, ...] = ()
-    architectures: tuple[Architecture, ...] = ()
-    shard: int = 0
-    experiment: Experiment | None = None
-    outputs: tuple[Path, ...] = ()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all its files are there."""
-        return self.kind != "data" and all(path.is_file() for path in self.outputs)
-
-    @property
-    def state(self) -> Literal["done", "running", "failed", "missing"]:
-        """Where it stands."""
-        if self.is_done:
-            return "done"
-        if self.is_running:
-            return "running"
-        return "failed" if self.failure else "missing"
-
-    @property
-    def failure_path(self) -> Path:
-        """Where its error is noted if it fails."""
-        return self.outputs[0].with_suffix(".failed.json")
-
-    @property
-    def failure(self) -> dict | None:
-        """Error and settings of its last failure, if it has not been done since."""
-        if self.kind == "data" or self.is_done or not self.failure_path.is_file():
-            return None
-        return json.loads(self.failure_path.read_text(encoding="utf-8"))
-
-    @property
-    def is_running(self) -> bool:
-        """Whether some process on this machine is at it."""
-        if self.kind == "data" or self.is_done or not self.outputs[0].parent.is_dir():
-            return False
-        lock = FileLock(store.lock_path(self.outputs[0]))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
-
-
-def cells(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Cell]:
-    """The cells of some experiments, in an order in which they can be done.
-
-    Parameters
-    ----------
-    profile : Profile
-        Data set and sizes.
-    wanted : sequence of Experiment
-        What is to be known.
-    seed : int, default=0
-        Of all randomness.
-
-    Returns
-    -------
-    list of Cell
-        Data first; one "learn" and some "extract" cells for each representation; then one
-        "train" cell for each experiment.
-    """
-    n_shards = -(-datasets.n_clips(profile.dataset) // experiments.SHARD)
-    data = Cell("data", f"data set {profile.dataset.name}", profile, seed)
-    made: list[Cell] = [data]
-    extracted: dict[Architecture, tuple[str, ...]] = {}
-    for group in _representations([experiment.architecture for experiment in wanted]):
-        title = _title(group)
-        learn = Cell(
-            "learn",
-            f"dictionaries of {title}",
-            profile,
-            seed,
-            (data.name,),
-            group,
-            outputs=tuple(experiments.dictionary_path(profile, a, seed) for a in group),
-        )
-        extract = [
-            Cell(
-                "extract",
-                f"features of {title}, shard {shard + 1} of {n_shards}",
-                profile,
-                seed,
-                (learn.name,),
-                group,
-                shard,
-                outputs=tuple(experiments.feature_path(profile, a, shard, seed) for a in group),
-            )
-            for shard in range(n_shards)
-        ]
-        made += [learn, *extract]
-        extracted.update(dict.fromkeys(group, tuple(cell.name for cell in extract)))
-    made += [
-        Cell(
-            "train",
-            str(experiment),
-            profile,
-            seed,
-            extracted[experiment.architecture],
-            experiment=experiment,
-            outputs=(experiments.result_path(profile, experiment, seed),),
-        )
-        for experiment in wanted
-    ]
-    return made
-
-
-def all_experiments(profile: Profile, seed: int = 0) -> list[Experiment]:
-    """Every experiment of the book, as far as known: §5.2 waits for the best architecture."""
-    best = experiments.best_architecture(profile, "tagging", seed)
-    levels = experiments.single_levels(best) if best else []
-    return list(dict.fromkeys([*experiments.everything(), *levels]))
-
-
-def all_cells(profile: Profile, seed: int = 0) -> list[Cell]:
-    """The cells of :func:`all_experiments`."""
-    return cells(profile, all_experiments(profile, seed), seed)
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_MAX_": "0"}
+"""Tells the C library to keep the memory of large arrays that are freed: training makes the same
+ones at every step, and getting each from the system anew takes a third of the time."""
 
 
 def run_all(
@@ -202,10 +41,8 @@ def run_all(
     dict of str to str
         As :func:`run`.
     """
-    failed = run(cells(profile, experiments.everything(), seed), scheduler, n_workers)
-    best = experiments.best_architecture(profile, "tagging", seed)
-    levels = experiments.single_levels(best) if best else []
-    return failed | run(cells(profile, levels, seed), scheduler, n_workers)
+    failed = run(cells.of(profile, grid.everything(), seed), scheduler, n_workers)
+    return failed | run(cells.of(profile, grid.known(profile, seed), seed), scheduler, n_workers)
 
 
 def run(
@@ -216,7 +53,7 @@ def run(
     Parameters
     ----------
     work : sequence of Cell
-        As :func:`cells` gives them.
+        As :func:`multiscale.cells.of` gives them.
     scheduler : str, optional
         Address of a Dask scheduler whose workers see the same data folder; by default a cluster
         of processes on this machine is started, and ended afterwards.
@@ -229,17 +66,20 @@ def run(
         Name -> message of the cells that failed, or that needed one that did. The errors, with
         settings and traceback, are in the store too.
     """
-    todo = needed(work)
+    todo = cells.needed(work)
     if not todo:
         return {}
     if n_workers == 0 and scheduler is None:
         return _run_here(todo)
+    import dask
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
         with Client(scheduler) as client:
             return _run_on(client, todo)
+    environment = {"OMP_NUM_THREADS": str(cells.THREADS), **KEEP_MEMORY}
     with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
         LocalCluster(
             n_workers=n_workers or os.cpu_count(),
             threads_per_worker=1,
@@ -251,65 +91,50 @@ def run(
         return _run_on(client, todo)
 
 
-def needed(work: Sequence[Cell]) -> list[Cell]:
-    """The cells still to be done: missing results, and what those need that is missing too."""
-    by_name = {cell.name: cell for cell in work}
-    wanted = {cell.name for cell in work if cell.kind == "train" and not cell.is_done}
-    for cell in reversed(work):
-        if cell.name in wanted:
-            wanted.update(name for name in cell.needs if not by_name[name].is_done)
-    return [cell for cell in work if cell.name in wanted]
+class _Progress:
+    """A bar over the expected time of cells: what runs, what is left, and when it will end."""
 
-
-def run_cell(cell: Cell, *needs: str) -> str:
-    """Do a cell; ``needs`` are the results of the cells before it, for Dask to wait for.
-
-    Returns
-    -------
-    str
-        "done", or a message that says what went wrong: the cells that do not depend on this one
-        go on.
-    """
-    if failed := [message for message in needs if message != "done"]:
-        return f"not begun: {failed[0]}"
-    try:
-        with threads(THREADS):
-            _do(cell)
-    except Exception as error:
-        if cell.outputs:
-            _note_failure(cell, error)
-        return f"{cell.name}: {type(error).__name__}: {error}"
-    if cell.outputs:
-        cell.failure_path.unlink(missing_ok=True)
-    return "done"
-
-
-def _do(cell: Cell) -> None:
-    dataset = datasets.load(cell.profile.dataset)
-    if cell.is_done:
-        return
-    if cell.kind == "learn":
-        experiments.learn(cell.profile, cell.architectures, dataset, cell.seed, progress=False)
-    elif cell.kind == "extract":
-        experiments.extract(
-            cell.profile, cell.architectures, cell.shard, dataset, cell.seed, progress=False
+    def __init__(self, todo: Sequence[Cell]):
+        calibration = plan.calibrate(todo[0].profile.dataset.clip_seconds)
+        table = plan.costs(todo, calibration)
+        self.seconds = dict(zip(table["cell"], table["seconds"], strict=True))
+        self.left = len(todo)
+        self.bar = tqdm(
+            total=sum(self.seconds.values()),
+            bar_format="{percentage:3.0f}%|{bar:20}| {elapsed} gone, {remaining} left, "
+            "ends {eta:%H:%M}{postfix}",
+            mininterval=REFRESH / 2,
         )
-    elif cell.kind == "train":
-        experiments.run(cell.profile, cell.experiment, dataset, cell.seed)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.bar.close()
+
+    def show(self, running: Iterable[str]) -> None:
+        """Name the cells under way."""
+        self.bar.set_postfix_str(f"{self.left} cells left; {' | '.join(running)}"[:160])
+
+    def finished(self, name: str) -> None:
+        """Count a cell as done, or failed."""
+        self.left -= 1
+        self.bar.update(self.seconds[name])
 
 
 def _run_here(todo: list[Cell]) -> dict[str, str]:
     messages: dict[str, str] = {}
-    with tqdm(todo, unit="cell") as bar:
-        for cell in bar:
-            bar.set_description(cell.name)
+    with _Progress(todo) as progress:
+        for cell in todo:
+            progress.show([cell.name])
             before = [messages[name] for name in cell.needs if name in messages]
             messages[cell.name] = run_cell(cell, *before)
+            progress.finished(cell.name)
     return {name: message for name, message in messages.items() if message != "done"}
 
 
 def _run_on(client, todo: list[Cell]) -> dict[str, str]:
-    from distributed import as_completed
+    from distributed import wait
 
     futures = {}
     for priority, cell in enumerate(todo):
@@ -317,64 +142,36 @@ def _run_on(client, todo: list[Cell]) -> dict[str, str]:
         futures[cell.name] = client.submit(
             run_cell, cell, *before, key=f"multiscale-{cell.name}", priority=-priority, pure=False
         )
-    cell_of = {future.key: cell for cell, future in zip(todo, futures.values(), strict=True)}
-    failed = {}
-    with tqdm(total=len(todo), unit="cell") as bar:
-        for future, message in as_completed(
-            list(futures.values()), with_results=True, raise_errors=False
-        ):
-            cell = cell_of[future.key]
-            # A worker that died too often on a cell gives an exception in place of a message.
-            if isinstance(message, tuple):
-                _note_failure(cell, message[1])
-                message = f"{cell.name}: {message[1]}"
-            if message != "done":
-                failed[cell.name] = message
-            bar.set_description(cell.name)
-            bar.update()
+    cell_of = {future: cell for cell, future in zip(todo, futures.values(), strict=True)}
+    failed, pending = {}, set(cell_of)
+    with _Progress(todo) as progress:
+        while pending:
+            progress.show(_under_way(client))
+            try:
+                done, pending = wait(pending, REFRESH, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                continue
+            for future in done:
+                cell = cell_of[future]
+                if (message := _outcome(cell, future)) != "done":
+                    failed[cell.name] = message
+                progress.finished(cell.name)
     return failed
 
 
-def _representations(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:
-    """Architectures that one pass over the audio serves, grouped."""
-    own = {"window_length", "dictionary", "pooling", "whiten", "signed"}
-    groups: dict[str, list[Architecture]] = {}
-    for architecture in dict.fromkeys(architectures):
-        groups.setdefault(architecture.model_dump_json(exclude=own), []).append(architecture)
-    return [tuple(group) for group in groups.values()]
+def _under_way(client) -> list[str]:
+    """Names of the cells that workers are at, one for each thread."""
+    threads = client.nthreads()
+    queued = client.processing().items()
+    keys = [key for worker, mine in queued for key in mine[: threads.get(worker, 1)]]
+    return [key.removeprefix("multiscale-") for key in keys]
 
 
-def _title(group: tuple[Architecture, ...]) -> str:
-    shared = group[0].model_copy(
-        update={"pooling": "max", "whiten": True, "signed": False, "window_length": 1}
-    )
-    scale, _, _, *changes = str(shared).split(", ")
-    return " ".join([scale, *changes])
-
-
-def _note_failure(cell: Cell, error: BaseException) -> None:
-    path = cell.failure_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report = {
-        "cell": cell.name,
-        "error": f"{type(error).__name__}: {error}",
-        "settings": cell.experiment.model_dump() if cell.experiment else {},
-        "traceback": "".join(traceback.format_exception(error)),
-    }
-    with store.atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Limit torch, and the libraries beneath numpy, to a number of threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        torch.set_num_threads(before)
+def _outcome(cell: Cell, future) -> str:
+    """What a finished cell says of itself."""
+    if future.status == "finished":
+        return future.result()
+    # A worker that died too often on a cell gives an exception in place of a message.
+    error = future.exception()
+    cells.note_failure(cell, error)
+    return f"{cell.name}: {type(error).__name__}: {error}"

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from multiscale import datasets, engine, experiments
-from multiscale.config import Profile, SpectrogramSettings
-from multiscale.engine import Cell
-from multiscale.experiments import Architecture, Experiment
+from multiscale import architectures, cells, datasets, experiments
+from multiscale.architectures import Architecture
+from multiscale.cells import Cell
+from multiscale.config import SCALES, SpectrogramSettings
 from multiscale.scales import make_levels, pooling_lengths
 
 KEPT = 0.8
@@ -82,24 +82,22 @@ def calibrate(clip_seconds: float = 29.0) -> Calibration:
     settings = SpectrogramSettings()
     signal = rng.standard_normal((1, round(clip_seconds * settings.sample_rate))).astype(np.float32)
     left, right = torch.ones(1024, 2048), torch.ones(2048, 1024)
-    with engine.threads(engine.THREADS):
+    with cells.threads(cells.THREADS):
         product = _fastest(lambda: left @ right)
         seconds = {
             scale: _fastest(lambda scale=scale: make_levels(signal, scale), repeats=2)
-            for scale in experiments.SCALES
+            for scale in SCALES
         }
     return Calibration(2 * left.numel() * right.shape[1] / product, seconds)
 
 
-def costs(profile: Profile, wanted: Sequence[Experiment], calibration: Calibration) -> pd.DataFrame:
-    """Cost of every cell of some experiments.
+def costs(work: Sequence[Cell], calibration: Calibration) -> pd.DataFrame:
+    """Cost of every cell.
 
     Parameters
     ----------
-    profile : Profile
-        Data set and sizes.
-    wanted : sequence of Experiment
-        What is to be known.
+    work : sequence of Cell
+        As :func:`multiscale.cells.of` gives them.
     calibration : Calibration
         Of this machine.
 
@@ -110,7 +108,7 @@ def costs(profile: Profile, wanted: Sequence[Experiment], calibration: Calibrati
         set is not counted.
     """
     rows = []
-    for cell in engine.cells(profile, wanted):
+    for cell in work:
         cost = _COSTS[cell.kind](cell, calibration)
         rows.append({"kind": cell.kind, "cell": cell.name, **vars(cost)})
     return pd.DataFrame(rows)
@@ -197,7 +195,7 @@ def _learn(cell: Cell, calibration: Calibration) -> Cost:
 
 
 def _extract(cell: Cell, calibration: Calibration) -> Cost:
-    n_clips = min(experiments.SHARD, datasets.n_clips(cell.profile.dataset))
+    n_clips = min(architectures.SHARD, datasets.n_clips(cell.profile.dataset))
     flop, disk = 0.0, 0.0
     for architecture in cell.architectures:
         features = _features(architecture)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from multiscale.config import ParameterError, TrainingSettings, select_device
@@ -27,6 +28,9 @@ from multiscale.training import (
 
 N_COMPONENTS = 50
 """Dimensions of the learned space (§4.3)."""
+
+N_NEIGHBOURS = 10
+"""Neighbours that retrieval precision looks at."""
 
 BATCH_SIZE = 256
 """Clips per minibatch, which must hold neighbours (open in the paper)."""
@@ -244,6 +248,26 @@ def mean_probability(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Tens
     return correct_probability(embedded, labels)[..., has_other].mean(-1)
 
 
+def clip_probability(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
+    """Probability of correct classification of every clip, one run.
+
+    Parameters
+    ----------
+    embedded : ndarray of shape (n_clips, n_components)
+        Places in the learned space.
+    artists : ndarray of shape (n_clips,)
+        Artist of each clip. One that is None or NaN is unknown, and shared with no other clip.
+
+    Returns
+    -------
+    ndarray of shape (n_clips,), float64
+        NaN for a clip whose artist has no other.
+    """
+    labels = _labels(embedded, artists, "scored")
+    probability = correct_probability(torch.as_tensor(embedded, dtype=torch.float64), labels)
+    return np.where(_has_other(labels), probability.numpy(), np.nan)
+
+
 def artist_probability(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
     """Score of §4.3 on a set of clips.
 
@@ -252,17 +276,41 @@ def artist_probability(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
     embedded : ndarray of shape (n_runs, n_clips, n_components)
         Places in the learned space.
     artists : ndarray of shape (n_clips,)
-        Artist of each clip. One that is None or NaN is unknown, and shared with no other clip.
+        As for :func:`clip_probability`.
 
     Returns
     -------
     ndarray of shape (n_runs,), float64
         Mean probability of correct classification, one clip left out at a time.
     """
-    labels = _labels(embedded[0], artists, "scored")
-    # A run at a time, for all pairs of clips in float64 are large.
-    runs = (torch.as_tensor(run, dtype=torch.float64) for run in embedded)
-    return np.array([float(mean_probability(run, labels)) for run in runs])
+    return np.array([np.nanmean(clip_probability(run, artists)) for run in embedded])
+
+
+def clip_precision(
+    embedded: np.ndarray, artists: np.ndarray, n_neighbours: int = N_NEIGHBOURS
+) -> np.ndarray:
+    """Share of every clip's nearest neighbours that are by its own artist, one run.
+
+    Parameters
+    ----------
+    embedded : ndarray of shape (n_clips, n_components)
+        Places in the learned space.
+    artists : ndarray of shape (n_clips,)
+        As for :func:`clip_probability`.
+    n_neighbours : int, default=10
+        Neighbours looked at; all others where there are fewer.
+
+    Returns
+    -------
+    ndarray of shape (n_clips,), float64
+        NaN for a clip whose artist has no other. An artist of k clips cannot exceed
+        (k - 1) / n_neighbours.
+    """
+    labels = _labels(embedded, artists, "scored").numpy()
+    searched = NearestNeighbors(n_neighbors=min(n_neighbours, len(labels) - 1)).fit(embedded)
+    found = searched.kneighbors(return_distance=False)  # of its own clips: each leaves itself out
+    precision = (labels[found] == labels[:, None]).mean(axis=1)
+    return np.where(_has_other(labels), precision, np.nan)
 
 
 def _initial_projection(n_runs: int, n_features: int, n_components: int, seed: int) -> torch.Tensor:
@@ -296,3 +344,9 @@ def _labels(clips: np.ndarray, artists: np.ndarray, split: str) -> torch.Tensor:
             f"artists for {len(clips)} clips"
         )
     return torch.as_tensor(labels)
+
+
+def _has_other(labels: np.ndarray | torch.Tensor) -> np.ndarray:
+    """Whether each clip's artist has another clip."""
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return counts[place] > 1

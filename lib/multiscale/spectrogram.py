@@ -69,7 +69,7 @@ def log_mel(
     n_clips = signal.shape[0] if signal.ndim == 2 else 1
     chunk = max(1, CHUNK_SAMPLES[signal.device.type] // (n_clips * n_fft))
     mel = [
-        _apply_mel(torch.fft.rfft(some * window).abs(), blocks)
+        _apply_mel(_magnitude(torch.fft.rfft(some * window)), blocks)
         for some in frames.split(chunk, dim=-2)
     ]
     return torch.log1p(settings.log_constant * torch.cat(mel, dim=-2))
@@ -115,6 +115,11 @@ def _mel_blocks(
         bins = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
         blocks.append((bins, torch.tensor(filters[:, bins].T, device=device)))
     return blocks
+
+
+def _magnitude(spectrum: torch.Tensor) -> torch.Tensor:
+    # On a CPU numpy's is many times as fast as torch's, and gives the same.
+    return spectrum.abs() if spectrum.is_cuda else torch.from_numpy(np.abs(spectrum.numpy()))
 
 
 def _apply_mel(magnitude: torch.Tensor, blocks: list[tuple[slice, torch.Tensor]]) -> torch.Tensor:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -287,42 +288,54 @@ def tag_auc(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
     ----------
     tags : ndarray of shape (n_clips, n_tags), bool
         True tags.
-    scores : ndarray of shape (n_clips, n_tags)
-        Predictions.
+    scores : ndarray of shape (..., n_clips, n_tags)
+        Predictions, of one run or more.
 
     Returns
     -------
-    ndarray of shape (n_tags,)
+    ndarray of shape (..., n_tags)
         NaN for a tag that all clips carry, or none: no curve is defined.
+
+    Notes
+    -----
+    The area is the share of the pairs of a clip with the tag and one without that are in the right
+    order, and so follows from the ranks. All tags and runs at once, since early stopping asks for
+    it after every epoch; equal to scikit-learn's ``roc_auc_score``.
     """
-    return _per_tag(roc_auc_score, tags, scores)
+    n_with = tags.sum(axis=0)
+    n_pairs = n_with * (len(tags) - n_with)
+    ranks = rankdata(scores, axis=-2)
+    right = np.where(tags, ranks, 0).sum(axis=-2) - n_with * (n_with + 1) / 2
+    return np.where(n_pairs > 0, right / np.maximum(n_pairs, 1), np.nan)
 
 
 def tag_average_precision(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Average precision of every tag; arguments and result as :func:`tag_auc`."""
-    return _per_tag(average_precision_score, tags, scores)
+    """Average precision of every tag, of one run; arguments and result as :func:`tag_auc`."""
+    values = np.full(tags.shape[1], np.nan)
+    defined = np.flatnonzero(tags.any(axis=0) & ~tags.all(axis=0))
+    if len(defined):
+        values[defined] = average_precision_score(
+            tags[:, defined], scores[:, defined], average=None
+        )
+    return values
 
 
 def mean_auc(tags: np.ndarray, scores: np.ndarray) -> float:
     """Mean of :func:`tag_auc` over the tags that have one; NaN if a score is not finite."""
-    if not np.isfinite(scores).all():
-        return float("nan")
-    auc = tag_auc(tags, scores)
-    defined = np.isfinite(auc)
-    return float(auc[defined].mean()) if defined.any() else float("nan")
+    return float(run_scores(scores[None], tags)[0])
 
 
 def run_scores(predictions: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Mean AUC of every run: predictions (n_runs, n_clips, n_tags) -> (n_runs,)."""
-    return np.array([mean_auc(tags, scores) for scores in predictions])
+    """Mean AUC of every run: predictions (n_runs, n_clips, n_tags) -> (n_runs,).
 
-
-def _per_tag(metric, tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    values = np.full(tags.shape[1], np.nan)
-    defined = np.flatnonzero(tags.any(axis=0) & ~tags.all(axis=0))
-    if len(defined):
-        values[defined] = metric(tags[:, defined], scores[:, defined], average=None)
-    return values
+    Over the tags that have one; NaN for a run of which a prediction is not finite.
+    """
+    defined = tags.any(axis=0) & ~tags.all(axis=0)
+    finite = np.isfinite(predictions).all(axis=(1, 2))
+    if not defined.any():
+        return np.full(len(predictions), np.nan)
+    scores = np.where(finite[:, None, None], predictions, 0)
+    return np.where(finite, tag_auc(tags, scores)[:, defined].mean(axis=1), np.nan)
 
 
 def _initial_parameters(
@@ -344,8 +357,10 @@ def _initial_parameters(
 
 def _logits(parameters: Parameters, windows: torch.Tensor) -> torch.Tensor:
     """(n_windows, n_features) -> (n_runs, n_windows, n_tags)."""
-    hidden = torch.relu(windows @ parameters["hidden"] + parameters["bias_hidden"])
-    return hidden @ parameters["output"] + parameters["bias_output"]
+    # The windows are shared by the runs, not copied for each.
+    shared = windows.expand(len(parameters["hidden"]), -1, -1)
+    hidden = torch.baddbmm(parameters["bias_hidden"], shared, parameters["hidden"]).relu_()
+    return torch.baddbmm(parameters["bias_output"], hidden, parameters["output"])
 
 
 def _predict(

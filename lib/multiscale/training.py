@@ -163,6 +163,7 @@ class _Descent:
                 value = self.parameters[name].detach()
                 per_run = (-1,) + (1,) * (value.ndim - 1)
                 if not name.startswith("bias"):
+                    # Not in place: a gradient may be shared.
                     gradient = gradient.addcmul(value, self.weight_decay.view(per_run))
                 direction = self._direction(name, gradient)
                 value.addcmul_(direction, self.learning_rate.view(per_run), value=-1)

@@ -1,7 +1,7 @@
 """Plan of the cover bands: which band plays which piece in which split, before a note is read.
 
 Every split has pieces of its own, and as many bands as its clips allow; a smaller plan is a
-part of a larger one.
+part of a larger one. Most bands play in every split; some are heard in test alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ N_CLIPS = 1000
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 """Of the clips, and of every repertoire's pieces."""
 
+NEW_EVERY = 5
+"""One band in so many plays in test alone, so that a score can be told apart for artists met in
+training and new ones. In MagnaTagATune 30 of the 75 test artists are new."""
+
 
 def plan(settings: DatasetSettings) -> pd.DataFrame:
     """Say which band plays which piece in which split.
@@ -39,13 +43,15 @@ def plan(settings: DatasetSettings) -> pd.DataFrame:
     Raises
     ------
     ParameterError
-        If there are too few clips for every band to be in train.
+        If there are too few clips for every band of train to be there.
     """
     n_clips = N_CLIPS if settings.n_clips is None else settings.n_clips
-    least = int(np.ceil(len(bands()) / SHARES["train"]))
+    everyone = range(len(bands()))
+    known = [band for band in everyone if (band + 1) % NEW_EVERY]
+    least = int(np.ceil(len(known) / SHARES["train"]))
     if n_clips < least:
         raise ParameterError(
-            f"n_clips: expected at least {least} (every one of {len(bands())} bands in train, "
+            f"n_clips: expected at least {least} (every one of {len(known)} bands in train, "
             f"{SHARES['train']:.0%} of the clips), got {n_clips}"
         )
     counts = {name: round(share * n_clips) for name, share in SHARES.items()}
@@ -54,10 +60,11 @@ def plan(settings: DatasetSettings) -> pd.DataFrame:
     for split, count in counts.items():
         # Pairs, as similarity needs a second clip of the same artist in its split.
         group = 1 if split == "train" else 2
+        playing = everyone if split == "test" else known
         for i in range(count):
             turn, within = divmod(i, group)
-            lap, band = divmod(turn, len(bands()))
-            rows.append(_clip(band, split, lap * group + within, settings.seed))
+            lap, seat = divmod(turn, len(playing))
+            rows.append(_clip(playing[seat], split, lap * group + within, settings.seed))
     return pd.DataFrame(rows).set_index("clip")
 
 

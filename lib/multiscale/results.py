@@ -1,0 +1,190 @@
+"""What has been computed, as tidy tables: one row per run, or per run and tag.
+
+Beside the scores of the paper stand average precision for tags, and retrieval precision for
+similarity, whose scores are also told apart by whether an artist was met in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from multiscale import similarity, tagging
+from multiscale.architectures import Architecture
+from multiscale.config import Profile
+from multiscale.datasets import ClipDataset
+from multiscale.experiments import Experiment, TaskResult, stored_result
+
+IDENTIFYING = ("task", "scale", "window_length", "dictionary", "level", "change")
+"""Columns of a table of results that tell experiments apart."""
+
+SCORES = (
+    "test",
+    "average_precision",
+    "test_met",
+    "test_new",
+    "precision_at_10",
+    "precision_at_10_met",
+    "precision_at_10_new",
+)
+"""Columns of scores on the test set; those of the other task are NaN. ``test`` is the paper's."""
+
+
+def results_table(
+    profile: Profile, wanted: Sequence[Experiment], dataset: ClipDataset, seed: int = 0
+) -> pd.DataFrame:
+    """One row per run of the experiments that have been computed.
+
+    Parameters
+    ----------
+    profile : Profile
+        Data set and sizes.
+    wanted : sequence of Experiment
+        Which.
+    dataset : ClipDataset
+        The profile's data set.
+    seed : int, default=0
+        Of all randomness.
+
+    Returns
+    -------
+    DataFrame
+        Columns task, scale, window_length, dictionary, level ("all" or a number), change (from
+        our choices, in words), run, learning_rate, weight_decay, valid (score), :data:`SCORES`,
+        epochs, seconds (of search and runs together). An experiment that is missing has no rows.
+    """
+    rows = []
+    for experiment in wanted:
+        result = stored_result(profile, experiment, seed)
+        if result is None:
+            continue
+        common = _columns(experiment) | {
+            "learning_rate": result.best.learning_rate,
+            "weight_decay": result.best.weight_decay,
+            "seconds": result.seconds,
+        }
+        scored = _SCORED[experiment.task](result, dataset)
+        told = zip(result.valid_scores, result.epochs, scored, strict=True)
+        for index, (valid, epochs, scores) in enumerate(told):
+            rows.append(common | {"run": index, "valid": valid, "epochs": epochs} | scores)
+    columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
+    return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over the runs of every experiment of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`results_table`.
+
+    Returns
+    -------
+    DataFrame
+        One row per experiment, in the order of the table: the identifying columns, runs, mean and
+        deviation of ``test``, and the means of the other scores.
+    """
+    groups = table.groupby(list(IDENTIFYING), sort=False, dropna=False)
+    told = groups["test"].agg(runs="size", mean="mean", deviation="std")
+    return told.join(groups[list(SCORES[1:])].mean()).reset_index()
+
+
+def missing(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Experiment]:
+    """Experiments that have no result yet; arguments as :func:`results_table`."""
+    return [e for e in wanted if stored_result(profile, e, seed) is None]
+
+
+def _tag_scores(result: TaskResult, dataset: ClipDataset) -> list[dict[str, float]]:
+    tags = dataset.split("test").tags
+    return [
+        {
+            "test": score,
+            "average_precision": float(np.nanmean(tagging.tag_average_precision(tags, predicted))),
+        }
+        for score, predicted in zip(result.scores, result.predictions, strict=True)
+    ]
+
+
+def _similarity_scores(result: TaskResult, dataset: ClipDataset) -> list[dict[str, float]]:
+    artists = dataset.split("test").artists
+    met = pd.Series(artists).isin(dataset.split("train").clips["artist"].dropna()).to_numpy()
+    rows = []
+    for score, places in zip(result.scores, result.predictions, strict=True):
+        probability = similarity.clip_probability(places, artists)
+        precision = similarity.clip_precision(places, artists)
+        rows.append(
+            {
+                "test": score,
+                "test_met": _mean(probability[met]),
+                "test_new": _mean(probability[~met]),
+                "precision_at_10": _mean(precision),
+                "precision_at_10_met": _mean(precision[met]),
+                "precision_at_10_new": _mean(precision[~met]),
+            }
+        )
+    return rows
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is known; NaN, without a warning, where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+_SCORED = {"tagging": _tag_scores, "similarity": _similarity_scores}
+
+
+def tag_table(
+    profile: Profile, wanted: Sequence[Experiment], dataset: ClipDataset, seed: int = 0
+) -> pd.DataFrame:
+    """AUC and average precision of every tag, one row per run and tag.
+
+    Parameters
+    ----------
+    profile, wanted, seed
+        As :func:`results_table`; similarity experiments are passed over.
+    dataset : ClipDataset
+        The profile's data set.
+
+    Returns
+    -------
+    DataFrame
+        The first columns of :func:`results_table`, then run, tag, auc and average_precision.
+    """
+    tags = dataset.split("test").tags
+    rows = []
+    for experiment in wanted:
+        result = stored_result(profile, experiment, seed) if experiment.task == "tagging" else None
+        if result is None:
+            continue
+        for index, predictions in enumerate(result.predictions):
+            aucs = tagging.tag_auc(tags, predictions)
+            precisions = tagging.tag_average_precision(tags, predictions)
+            for tag, auc, precision in zip(dataset.tag_names, aucs, precisions, strict=True):
+                row = {"run": index, "tag": tag, "auc": auc, "average_precision": precision}
+                rows.append(_columns(experiment) | row)
+    names = [*IDENTIFYING, "run", "tag", "auc", "average_precision"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _columns(experiment: Experiment) -> dict:
+    """What tells an experiment from others, for a table."""
+    architecture = experiment.architecture
+    usual = Architecture(
+        scale=architecture.scale,
+        window_length=architecture.window_length,
+        dictionary=architecture.dictionary,
+    )
+    words = [str(architecture).removeprefix(str(usual)).removeprefix(", ")]
+    words += [f"{name}={value}" for name, value in experiment.training]
+    return {
+        "task": experiment.task,
+        "scale": architecture.scale,
+        "window_length": architecture.window_length,
+        "dictionary": str(architecture.dictionary),
+        "level": "all" if experiment.level is None else str(experiment.level),
+        "change": ", ".join(word for word in words if word),
+    }
