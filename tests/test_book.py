@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import sys
 sys.path.insert(0, {tools!r})
 from pathlib import Path
 import build_book
-sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: None))
+sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: {}))
 """
 GOOD = """
 import os
@@ -85,13 +86,14 @@ def no_pages(monkeypatch):
 
 
 def build(book: Path) -> int:
-    return build_book.build(book, "smoke", prepare=lambda profile: None)
+    return build_book.build(book, "smoke", prepare=lambda profile: {})
 
 
 def executed(book: Path) -> dict[str, bytes]:
     """What the chapters left for the pages, by path."""
     chapters = book / "_build" / "chapters"
-    found = (p for p in chapters.rglob("*") if p.is_file() and p.name != "key.txt")
+    beside = {"key.txt", "seconds.txt"}
+    found = (p for p in chapters.rglob("*") if p.is_file() and p.name not in beside)
     return {p.relative_to(chapters).as_posix(): p.read_bytes() for p in found}
 
 
@@ -104,6 +106,7 @@ def test_chapters_run_with_the_profile_and_are_staged_with_their_files(book, no_
     assert 'profile = "smoke"' in front.cells[2].source
     assert front.cells[3].outputs[0].text == "1\n"
     assert "profile smoke" in front.metadata.provenance
+    assert re.search(r"This page: seed 0, run in \d+ s\.$", front.metadata.provenance)
     for place in ("book", "extra/book"):
         assert (book / "_build" / "stage" / place / "files/second/sum.txt").read_text() == "1"
 
@@ -119,6 +122,17 @@ def test_only_what_changed_runs_again(book, no_pages, capsys):
     changed = {name for name, content in executed(book).items() if content != first[name]}
     assert changed == {"smoke/second/second.ipynb"}
     assert len(no_pages) == 2
+
+
+def test_what_failed_is_said_and_tried_again_next_time(book, no_pages, capsys):
+    write_chapter(book, "second", "# engine.run_all(...)\nprint(1)")
+    assert build_book.build(book, "smoke", prepare=lambda profile: {"a": "a: no room"}) == 0
+    assert "missing in the book: a: no room" in capsys.readouterr().err
+    asked = []
+    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or {}) == 0
+    assert asked == [1]
+    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or {}) == 0
+    assert asked == [1]
 
 
 def test_two_runs_give_the_same_bytes(book, no_pages):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from multiscale import claims, grid
+from multiscale import claims, evidence, grid
 from multiscale.architectures import PAPERS_BEST, Architecture
-from multiscale.claims import CLAIMS, FAILS, HOLDS, OPEN, Effect, Evidence, verdict
+from multiscale.claims import CLAIMS, FAILS, HOLDS, OPEN, verdict
+from multiscale.evidence import Effect, Evidence
 from multiscale.experiments import TaskResult
 from multiscale.training import Hyperparameters
 
@@ -128,7 +129,7 @@ def test_weighted_auc_is_the_auc_of_copies():
     rng = np.random.default_rng(0)
     tags, scores = rng.random((30, 2)) < 0.4, rng.integers(5, size=(30, 2)) / 5
     weights = rng.multinomial(30, np.full(30, 1 / 30), 4)
-    ours = claims.weighted_auc(tags, scores, weights)
+    ours = evidence.weighted_auc(tags, scores, weights)
     for row, counts in zip(ours, weights, strict=True):
         copies = np.repeat(np.arange(30), counts)
         for tag in range(2):

@@ -45,6 +45,26 @@ def prepare_data(profile: Profile) -> None:
     datasets.load(profile.dataset)
 
 
+def prepare_all(profile: Profile) -> dict[str, str]:
+    """Make the data ready, and compute the experiments that the last chapters show.
+
+    Parameters
+    ----------
+    profile : Profile
+        Data set and sizes.
+
+    Returns
+    -------
+    dict of str to str
+        Name -> message of what failed: the book is made without it.
+    """
+    from multiscale import engine
+
+    prepare_data(profile)
+    print("experiments ...", flush=True)
+    return engine.run_all(profile)
+
+
 def run_all(chapters: list[Chapter]) -> list[str]:
     """Run chapters, `JOBS` at a time, each in a process of its own.
 
@@ -105,7 +125,9 @@ def run_in_child(chapter: Chapter) -> tuple[int, str]:
         return failed, message or (log.read().strip() if failed else "")
 
 
-def build(root: Path, profile_name: str, prepare: Callable[[Profile], None] = prepare_data) -> int:
+def build(
+    root: Path, profile_name: str, prepare: Callable[[Profile], dict[str, str]] = prepare_all
+) -> int:
     """Make the book, doing only what changed.
 
     Parameters
@@ -115,7 +137,8 @@ def build(root: Path, profile_name: str, prepare: Callable[[Profile], None] = pr
     profile_name : str
         Name of a profile, or path of a ``.yaml``.
     prepare : callable
-        Makes the data of a profile ready, called when a chapter has to run.
+        Makes data and experiments of a profile ready, called when a chapter has to run; gives what
+        failed.
 
     Returns
     -------
@@ -128,8 +151,11 @@ def build(root: Path, profile_name: str, prepare: Callable[[Profile], None] = pr
     for leftover in (root / "_build" / "chapters" / profile.name).glob(".*"):
         shutil.rmtree(leftover)  # of a build that was killed
     stale = [chapter for chapter in chapters if not chapter.is_current]
+    failed: dict[str, str] = {}
     if stale:
-        prepare(profile)
+        failed = prepare(profile)
+        for message in failed.values():
+            print(f"missing in the book: {message}", file=sys.stderr)
     else:
         print(f"all {len(chapters)} chapters are up to date")
     # The last chapters train models and take longest: they begin first.
@@ -140,6 +166,8 @@ def build(root: Path, profile_name: str, prepare: Callable[[Profile], None] = pr
     if not update_pages(root, chapters):
         print("jupyter-book complained: no new book", file=sys.stderr)
         return 1
+    for chapter in chapters if failed else ():
+        chapter.forget_if_incomplete()
     print(root / "_build" / "html" / "index.html")
     return 0
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import nbformat
@@ -36,7 +37,8 @@ def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str,
     notebook : Path
         The chapter, without outputs.
     folder : Path
-        Receives ``<chapter>.ipynb``, ``files`` and ``key.txt``; an older one is replaced.
+        Receives ``<chapter>.ipynb``, ``files``, ``key.txt`` and ``seconds.txt`` (the time it
+        took, the one thing that differs between equal runs); an older one is replaced.
     parameters : dict
         Values for the cell tagged ``parameters``.
     provenance : str
@@ -60,10 +62,13 @@ def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str,
         files = fresh / "files" / folder.name
         files.mkdir(parents=True)
         os.environ["MULTISCALE_FILES"] = str(files)
+        started = time.perf_counter()
         executed = execute(notebook, fresh / notebook.name, parameters, cwd=fresh)
+        seconds = time.perf_counter() - started
         warnings = tidy(executed, provenance)
         nbformat.write(executed, fresh / notebook.name)
         (fresh / "key.txt").write_text(key, encoding="utf-8")
+        (fresh / "seconds.txt").write_text(f"{seconds:.0f}", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     return warnings

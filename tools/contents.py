@@ -33,6 +33,11 @@ class Chapter:
         stamp = self.folder / "key.txt"
         return stamp.is_file() and stamp.read_text(encoding="utf-8") == self.key
 
+    def forget_if_incomplete(self) -> None:
+        """Have a chapter that shows the experiments run again next time: some were missing."""
+        if "engine.run_all" in self.notebook.read_text(encoding="utf-8"):
+            (self.folder / "key.txt").unlink()
+
 
 def toc_files(toc: Path) -> list[str]:
     """Documents of a table of contents, in reading order.

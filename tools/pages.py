@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+import papermill
+
 from api_page import api_page
 from contents import PACKAGE, TOOLS, Chapter, digest
 
@@ -30,9 +33,20 @@ def stage(root: Path, chapters: list[Chapter], target: Path) -> None:
     (target / "book" / "api.md").write_text(api_page(PACKAGE), encoding="utf-8")
     (target / "extra").mkdir()
     for chapter in chapters:
-        shutil.copy(chapter.folder / chapter.notebook.name, target / "book")
+        _sign(chapter, target / "book" / chapter.notebook.name)
         for place in ("book", "extra/book"):  # for Sphinx's own images, and for players
             shutil.copytree(chapter.folder / "files", target / place / "files", dirs_exist_ok=True)
+
+
+def _sign(chapter: Chapter, target: Path) -> None:
+    """Copy an executed chapter, its seed and the time it took added to its provenance."""
+    executed = nbformat.read(chapter.folder / chapter.notebook.name, as_version=4)
+    known = papermill.inspect_notebook(chapter.notebook)
+    words = [f"seed {known['seed']['default']}"] if "seed" in known else []
+    seconds = (chapter.folder / "seconds.txt").read_text(encoding="utf-8")
+    words.append(f"run in {seconds} s")
+    executed.metadata["provenance"] += f" This page: {', '.join(words)}."
+    nbformat.write(executed, target)
 
 
 def make_pages(root: Path, staged: Path, key: str) -> bool:

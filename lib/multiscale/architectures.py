@@ -49,6 +49,7 @@ class Architecture(Settings):
     double_hop: bool = False
     log_constant: float = 10_000.0
     window_share: float = Field(1.0, gt=0, le=1, description="of the profile's sampled windows")
+    iteration_factor: int = Field(1, ge=1, description="times the profile's K-means iterations")
     draw: int = Field(0, ge=0, description="of the windows sampled and of the initial means")
 
     def __str__(self) -> str:
@@ -93,11 +94,11 @@ def feature_learner(
     """An unfitted transformer for an architecture, at a profile's size."""
     values = architecture.model_dump()
     share, draw = values.pop("window_share"), values.pop("draw")
-    constant = values.pop("log_constant")
+    constant, factor = values.pop("log_constant"), values.pop("iteration_factor")
     return MultiscaleFeatures(
         **values,
         n_windows=round(share * profile.learning.n_windows),
-        n_iter=profile.learning.n_iter,
+        n_iter=factor * profile.learning.n_iter,
         spectrogram=SpectrogramSettings(log_constant=constant),
         random_state=seed + draw,
         progress=progress,

@@ -25,6 +25,9 @@ from multiscale.config import DatasetSettings, Profile
 from multiscale.datasets import ClipDataset
 from multiscale.experiments import Experiment
 
+OWN = {"window_length", "dictionary", "pooling", "whiten", "signed", "iteration_factor"}
+"""Fields in which architectures may differ that one pass over the audio serves."""
+
 THREADS = 1
 """Threads of a cell. Fixed, since the order of additions, and so the last bits of a result, may
 depend on it."""
@@ -169,10 +172,27 @@ def of(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Ce
     return made
 
 
-def needed(work: Sequence[Cell]) -> list[Cell]:
-    """The cells still to be done: missing results, and what those need that is missing too."""
+def needed(work: Sequence[Cell], retry: bool = True) -> list[Cell]:
+    """The cells still to be done: missing results, and what those need that is missing too.
+
+    Parameters
+    ----------
+    work : sequence of Cell
+        As :func:`of` gives them.
+    retry : bool, default=True
+        Whether that includes cells that failed, and those that need one that did.
+
+    Returns
+    -------
+    list of Cell
+        In the order of ``work``.
+    """
     by_name = {cell.name: cell for cell in work}
-    wanted = {cell.name for cell in work if cell.kind == "train" and not cell.is_done}
+    hopeless: set[str] = set()
+    for cell in work if not retry else ():
+        if not cell.is_done and (cell.failure or hopeless & set(cell.needs)):
+            hopeless.add(cell.name)
+    wanted = {cell.name for cell in work if cell.kind == "train" and not cell.is_done} - hopeless
     for cell in reversed(work):
         if cell.name in wanted:
             wanted.update(name for name in cell.needs if not by_name[name].is_done)
@@ -224,17 +244,14 @@ def _do(cell: Cell) -> None:
 
 def _representations(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:
     """Architectures that one pass over the audio serves, grouped."""
-    own = {"window_length", "dictionary", "pooling", "whiten", "signed"}
     groups: dict[str, list[Architecture]] = {}
     for architecture in dict.fromkeys(architectures):
-        groups.setdefault(architecture.model_dump_json(exclude=own), []).append(architecture)
+        groups.setdefault(architecture.model_dump_json(exclude=OWN), []).append(architecture)
     return [tuple(group) for group in groups.values()]
 
 
 def _title(group: tuple[Architecture, ...]) -> str:
-    shared = group[0].model_copy(
-        update={"pooling": "max", "whiten": True, "signed": False, "window_length": 1}
-    )
+    shared = Architecture(**group[0].model_dump(exclude=OWN))
     scale, _, _, *changes = str(shared).split(", ")
     return " ".join([scale, *changes])
 

@@ -133,8 +133,9 @@ def claims(
 ) -> None:
     """Print the ledger: which of the paper's sentences hold on this profile."""
     from multiscale import claims as rules
+    from multiscale import evidence
 
-    _print(rules.ledger(rules.evidence(_profile(profile), seed)).reset_index(), format)
+    _print(rules.ledger(evidence.gather(_profile(profile), seed)).reset_index(), format)
 
 
 def _profile(name: str) -> Profile:

@@ -228,6 +228,8 @@ class ChapterParameters(Settings):
     n_windows: int = Field(50_000, ge=100)
     n_components: int = Field(50, ge=1, le=1000)
     variance: float = Field(0.99, gt=0, lt=1)
+    compute: bool = True
+    claim: int = Field(17, ge=1, le=18)
 
 
 def check_parameters(parameters: dict) -> None:

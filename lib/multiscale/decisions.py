@@ -11,15 +11,22 @@ from functools import reduce
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import yaml
 
+from multiscale import grid
+from multiscale.architectures import PAPERS_BEST
 from multiscale.config import ParameterError, Profile, Settings, validated
+from multiscale.evidence import Evidence
+from multiscale.experiments import Experiment
 
 
 class Decision(Settings):
     """One open choice.
 
-    ``value`` may hold format fields such as ``{0:g}`` for the first of ``constants``.
+    ``value`` may hold format fields such as ``{0:g}`` for the first of ``constants``; ``changes``
+    name what was tried instead, in :data:`multiscale.grid.OPEN_CHOICES`.
     """
 
     section: str
@@ -28,6 +35,7 @@ class Decision(Settings):
     module: str
     reason: str
     constants: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 def register() -> list[Decision]:
@@ -38,6 +46,29 @@ def register() -> list[Decision]:
         validated(Decision, entry, where=f"decision {number}")
         for number, entry in enumerate(entries, start=1)
     ]
+
+
+def sensitivities(evidence: Evidence) -> pd.DataFrame:
+    """By how much the AUC of the paper's best architecture changes with each open choice.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The results of a profile.
+
+    Returns
+    -------
+    DataFrame
+        Index: the change, as in :data:`multiscale.grid.OPEN_CHOICES`. Columns effect, low and
+        high; NaN where a result is missing.
+    """
+    reference = Experiment(task="tagging", architecture=PAPERS_BEST)
+    rows = {}
+    for name, experiment in grid.sensitivities().items():
+        effect = evidence.change(experiment, reference)
+        found = (effect.value, effect.low, effect.high) if effect else (np.nan,) * 3
+        rows[name] = dict(zip(("effect", "low", "high"), found, strict=True))
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def stated(decision: Decision, profile: Profile) -> str:

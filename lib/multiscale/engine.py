@@ -14,16 +14,13 @@ from multiscale.config import Profile
 REFRESH = 2.0
 """Seconds after which the progress bar is drawn again, whatever happens."""
 
-KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_MAX_": "0"}
-"""Tells the C library to keep the memory of large arrays that are freed: training makes the same
-ones at every step, and getting each from the system anew takes a third of the time."""
-
 
 def run_all(
     profile: Profile,
     seed: int = 0,
     scheduler: str | None = None,
     n_workers: int | None = None,
+    retry: bool = True,
 ) -> dict[str, str]:
     """Every experiment of the book: the grid, then the levels of the architecture it favours.
 
@@ -33,7 +30,7 @@ def run_all(
         Data set and sizes.
     seed : int, default=0
         Of all randomness.
-    scheduler, n_workers
+    scheduler, n_workers, retry
         As :func:`run`.
 
     Returns
@@ -41,12 +38,17 @@ def run_all(
     dict of str to str
         As :func:`run`.
     """
-    failed = run(cells.of(profile, grid.everything(), seed), scheduler, n_workers)
-    return failed | run(cells.of(profile, grid.known(profile, seed), seed), scheduler, n_workers)
+    failed = run(cells.of(profile, grid.everything(), seed), scheduler, n_workers, retry)
+    # What failed is not tried twice in one call.
+    work = cells.of(profile, grid.known(profile, seed), seed)
+    return failed | run(work, scheduler, n_workers, retry=False)
 
 
 def run(
-    work: Sequence[Cell], scheduler: str | None = None, n_workers: int | None = None
+    work: Sequence[Cell],
+    scheduler: str | None = None,
+    n_workers: int | None = None,
+    retry: bool = True,
 ) -> dict[str, str]:
     """Do what is not done, and tell what failed.
 
@@ -59,6 +61,8 @@ def run(
         of processes on this machine is started, and ended afterwards.
     n_workers : int, optional
         Processes of that cluster, by default one for each core; 0 works in this process.
+    retry : bool, default=True
+        Whether to try again what failed in an earlier call.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def run(
         Name -> message of the cells that failed, or that needed one that did. The errors, with
         settings and traceback, are in the store too.
     """
-    todo = cells.needed(work)
+    todo = cells.needed(work, retry)
     if not todo:
         return {}
     if n_workers == 0 and scheduler is None:
@@ -77,7 +81,9 @@ def run(
     if scheduler is not None:
         with Client(scheduler) as client:
             return _run_on(client, todo)
-    environment = {"OMP_NUM_THREADS": str(cells.THREADS), **KEEP_MEMORY}
+    # In place of Dask's own, which has the C library give memory back after every step of
+    # training, and slows that by a fifth.
+    environment = {"OMP_NUM_THREADS": str(cells.THREADS)}
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
         LocalCluster(
@@ -160,10 +166,12 @@ def _run_on(client, todo: list[Cell]) -> dict[str, str]:
 
 
 def _under_way(client) -> list[str]:
-    """Names of the cells that workers are at, one for each thread."""
-    threads = client.nthreads()
-    queued = client.processing().items()
-    keys = [key for worker, mine in queued for key in mine[: threads.get(worker, 1)]]
+    """Names of the cells that workers are at."""
+    keys = client.run_on_scheduler(
+        lambda dask_scheduler: [
+            task.key for worker in dask_scheduler.workers.values() for task in worker.executing
+        ]
+    )
     return [key.removeprefix("multiscale-") for key in keys]
 
 

@@ -29,6 +29,7 @@ OPEN_CHOICES: dict[str, tuple[dict, dict]] = {
     "pyramid kernel of 7 taps": ({"kernel": "wide"}, {}),
     "K-means assigns by the signed projection": ({"signed": True}, {}),
     "a tenth of the windows sampled": ({"window_share": 0.1}, {}),
+    "twice the K-means iterations": ({"iteration_factor": 2}, {}),
     "features not standardised": ({}, {"standardise": False}),
     "gradient descent without momentum": ({}, {"optimiser": "plain"}),
     "Adam": ({}, {"optimiser": "adam"}),

@@ -187,7 +187,8 @@ def _learn(cell: Cell, calibration: Calibration) -> Cost:
             # a product to assign and one to add up.
             flop += 2 * 2 * sampled * values * (values + kept)
             if architecture.dictionary != "pca":
-                flop += 4 * sampled * kept * features * learning.n_iter
+                n_iter = architecture.iteration_factor * learning.n_iter
+                flop += 4 * sampled * kept * features * n_iter
             disk += 8 * values * kept + 4 * features * kept
             memory += 4 * sampled * values / len(cell.architectures)
     scale = cell.architectures[0].scale

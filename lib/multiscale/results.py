@@ -13,7 +13,7 @@ import pandas as pd
 
 from multiscale import similarity, tagging
 from multiscale.architectures import Architecture
-from multiscale.config import Profile
+from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS, Profile
 from multiscale.datasets import ClipDataset
 from multiscale.experiments import Experiment, TaskResult, stored_result
 
@@ -71,6 +71,47 @@ def results_table(
             rows.append(common | {"run": index, "valid": valid, "epochs": epochs} | scores)
     columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
     return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
+
+
+def by_architecture(
+    table: pd.DataFrame, score: str = "test", of_runs: str = "mean"
+) -> pd.DataFrame:
+    """A score by multiscale approach and dictionary.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`results_table`, of one task.
+    score : str, default="test"
+        One of :data:`SCORES`.
+    of_runs : {"mean", "std"}, default="mean"
+        What is taken over the runs.
+
+    Returns
+    -------
+    DataFrame of shape (7, 4)
+        Index (scale, window_length), columns the dictionaries as words; NaN where nothing has been
+        computed.
+    """
+    approaches = [(scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale]]
+    index = pd.MultiIndex.from_tuples(approaches, names=["scale", "window_length"])
+    columns = pd.Index([str(dictionary) for dictionary in DICTIONARIES], name="dictionary")
+    found = table.pivot_table(
+        score, ["scale", "window_length"], "dictionary", aggfunc=of_runs, sort=False
+    )
+    return found.reindex(index=index, columns=columns)
+
+
+def words(scale: str, window_length: int, dictionary: str) -> str:
+    """Name of an architecture, from the columns of a table."""
+    learned = dictionary if dictionary == "pca" else int(dictionary)
+    return str(Architecture(scale=scale, window_length=window_length, dictionary=learned))
+
+
+def source(dataset: ClipDataset) -> str:
+    """The data that results are from, in words for a figure."""
+    told = f"data: {dataset.name}, {len(dataset):,} clips"
+    return told if dataset.name == "magnatagatune" else f"{told}; the paper: MagnaTagATune"
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

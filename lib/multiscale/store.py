@@ -48,6 +48,7 @@ FLOW = (
     "plan",
     "engine",
     "results",
+    "evidence",
     "claims",
     "decisions",
     "figures",

@@ -162,17 +162,20 @@ class _Descent:
             for name, gradient in zip(names, gradients, strict=True):
                 value = self.parameters[name].detach()
                 per_run = (-1,) + (1,) * (value.ndim - 1)
-                if not name.startswith("bias"):
-                    # Not in place: a gradient may be shared.
-                    gradient = gradient.addcmul(value, self.weight_decay.view(per_run))
-                direction = self._direction(name, gradient)
+                decay = self.weight_decay.view(per_run) * (not name.startswith("bias"))
+                direction = self._direction(name, gradient, value, decay)
                 value.addcmul_(direction, self.learning_rate.view(per_run), value=-1)
                 self.parameters[name] = value
 
-    def _direction(self, name: str, gradient: torch.Tensor) -> torch.Tensor:
+    def _direction(
+        self, name: str, gradient: torch.Tensor, value: torch.Tensor, decay: torch.Tensor
+    ) -> torch.Tensor:
         velocity = self.velocity[name]
         if not self.square:
-            return velocity.mul_(self.momentum).add_(gradient)
+            # Few passes over these large arrays; none writes into a gradient, which may be shared.
+            torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
+            return velocity.addcmul_(value, decay)
+        gradient = gradient.addcmul(value, decay)
         # Adam (Kingma & Ba, 2015), its second decay 0.999.
         velocity.lerp_(gradient, 1 - self.momentum)
         square = self.square[name].lerp_(gradient.square(), 0.001)

@@ -1,0 +1,200 @@
+"""Effects with their intervals: results of a profile, resampled over test clips and runs.
+
+The same resamples serve every experiment, so that differences between experiments are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from multiscale import datasets, grid
+from multiscale.config import Profile
+from multiscale.experiments import Experiment, TaskResult, stored_result
+from multiscale.similarity import clip_probability
+
+N_BOOTSTRAP = 500
+"""Resamples of test clips and runs."""
+
+CONFIDENCE = 0.95
+"""Share of the resamples that an interval holds."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect with its interval.
+
+    Attributes
+    ----------
+    value : float
+        The effect, in the unit of the rule.
+    low, high : float
+        The interval; NaN where it cannot be computed.
+    n_runs : int
+        Runs it rests on, per architecture.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_runs: int
+
+
+class Evidence:
+    """Results of a profile, as the rules ask for them, with resamples of the test clips.
+
+    Parameters
+    ----------
+    results : dict of Experiment to TaskResult
+        What has been computed.
+    tags : ndarray of shape (n_test_clips, n_tags), bool
+        True tags of the test clips.
+    tag_names : sequence of str
+        Their names.
+    artists : ndarray of shape (n_test_clips,)
+        Artists of the test clips.
+    seed : int, default=0
+        Of the bootstrap.
+    confidence : float, default=0.95
+        Share of the resamples that an interval holds.
+    """
+
+    def __init__(
+        self,
+        results: dict[Experiment, TaskResult],
+        tags: np.ndarray,
+        tag_names: Sequence[str],
+        artists: np.ndarray,
+        seed: int = 0,
+        confidence: float = CONFIDENCE,
+    ):
+        self.confidence = confidence
+        self.results = {str(experiment): result for experiment, result in results.items()}
+        self.tags = tags
+        self.tag_names = list(tag_names)
+        self.artists = artists
+        rng = np.random.default_rng(seed)
+        n_clips = len(tags)
+        # How often each test clip is drawn, and which run: the same draws for every architecture,
+        # so that differences are paired. Row 0 is the sample itself.
+        draws = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), N_BOOTSTRAP)
+        self.weights = np.vstack([np.ones(n_clips, int), draws])
+        self.run_draws = rng.random((N_BOOTSTRAP, 64))
+        self._resampled: dict[str, np.ndarray] = {}
+
+    def scores(self, experiment: Experiment) -> np.ndarray | None:
+        """Score on the sample and its resamples, shape (1 + N_BOOTSTRAP,); None if missing."""
+        found = self.tag_scores(experiment)
+        return None if found is None else np.nanmean(found, axis=1)
+
+    def tag_scores(self, experiment: Experiment) -> np.ndarray | None:
+        """AUC of every tag, shape (1 + N_BOOTSTRAP, n_tags); for similarity one column."""
+        name = str(experiment)
+        if name not in self.results:
+            return None
+        if name not in self._resampled:
+            predictions = self.results[name].predictions
+            runs = np.stack([self._one_run(experiment.task, values) for values in predictions])
+            self._resampled[name] = _mean_of_drawn_runs(runs, self.run_draws)
+        return self._resampled[name]
+
+    def effect(self, values: np.ndarray | None) -> Effect | None:
+        """From a value on the sample (first) and on its resamples; None stays None."""
+        if values is None:
+            return None
+        outside = 50 * (1 - self.confidence)
+        low, high = np.nanpercentile(values[1:], (outside, 100 - outside))
+        return Effect(float(values[0]), float(low), float(high), self.n_runs())
+
+    def change(self, changed: Experiment, reference: Experiment) -> Effect | None:
+        """By how much a score changes from one experiment to another."""
+        after, before = self.scores(changed), self.scores(reference)
+        return None if after is None or before is None else self.effect(after - before)
+
+    def chosen(self, experiments: Sequence[Experiment]) -> np.ndarray | None:
+        """Scores of the experiment that did best on the validation set; None if one is missing."""
+        found = {e: self.results.get(str(e)) for e in experiments}
+        if any(result is None for result in found.values()):
+            return None
+        return self.scores(max(found, key=lambda e: np.nanmean(found[e].valid_scores)))
+
+    def n_runs(self) -> int:
+        """Runs per experiment: the least there are."""
+        return min((len(result.scores) for result in self.results.values()), default=0)
+
+    def _one_run(self, task: str, predictions: np.ndarray) -> np.ndarray:
+        """(1 + N_BOOTSTRAP, n_tags) AUCs, or (1 + N_BOOTSTRAP, 1) mean probabilities."""
+        if task == "tagging":
+            return weighted_auc(self.tags, predictions, self.weights)
+        probability = clip_probability(predictions, self.artists)
+        scored = np.isfinite(probability)
+        weights = self.weights[:, scored]
+        return (weights @ probability[scored] / weights.sum(axis=1))[:, None]
+
+
+def gather(profile: Profile, seed: int = 0, confidence: float = CONFIDENCE) -> Evidence:
+    """What has been computed of a profile, ready for the rules.
+
+    Parameters
+    ----------
+    profile : Profile
+        Data set and sizes.
+    seed : int, default=0
+        Of the results, and of the bootstrap.
+    confidence : float, default=0.95
+        Share of the resamples that an interval holds.
+
+    Returns
+    -------
+    Evidence
+        Of all experiments of :func:`multiscale.grid.everything` that have a result.
+    """
+    test = datasets.load(profile.dataset).split("test")
+    found = {
+        experiment: result
+        for experiment in grid.everything()
+        if (result := stored_result(profile, experiment, seed)) is not None
+    }
+    return Evidence(found, test.tags, test.tag_names, test.artists, seed, confidence)
+
+
+def weighted_auc(tags: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC of every tag when clips count several times: the bootstrap, without copies.
+
+    Parameters
+    ----------
+    tags : ndarray of shape (n_clips, n_tags), bool
+        True tags.
+    scores : ndarray of shape (n_clips, n_tags)
+        Predictions.
+    weights : ndarray of shape (n_resamples, n_clips)
+        How often each clip is drawn.
+
+    Returns
+    -------
+    ndarray of shape (n_resamples, n_tags)
+        NaN where no clip with the tag, or none without it, is drawn.
+    """
+    aucs = np.full((len(weights), tags.shape[1]), np.nan)
+    for tag, has in enumerate(tags.T):
+        order = np.argsort(scores[:, tag], kind="stable")
+        ranked = scores[order, tag]
+        ties = np.flatnonzero(np.diff(ranked, prepend=np.nan) != 0)  # where each new score begins
+        drawn = weights[:, order].astype(float)
+        with_tag = np.add.reduceat(drawn * has[order], ties, axis=1)
+        without = np.add.reduceat(drawn * ~has[order], ties, axis=1)
+        below = without.cumsum(axis=1) - without / 2  # half of those that tie
+        pairs = with_tag.sum(axis=1) * without.sum(axis=1)
+        np.divide((with_tag * below).sum(axis=1), pairs, out=aucs[:, tag], where=pairs > 0)
+    return aucs
+
+
+def _mean_of_drawn_runs(runs: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """(n_runs, 1 + B, k) -> (1 + B, k): the mean of all runs, then of runs drawn anew."""
+    n_runs = len(runs)
+    picked = (draws[:, :n_runs] * n_runs).astype(int)
+    resamples = np.arange(1, runs.shape[1])
+    drawn = np.mean([runs[picked[:, i], resamples] for i in range(n_runs)], axis=0)
+    return np.concatenate([runs[:, :1].mean(axis=0), drawn])
