@@ -28,7 +28,7 @@ import sys
 sys.path.insert(0, {tools!r})
 from pathlib import Path
 import build_book
-sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: {}))
+sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: {{}}))
 """
 GOOD = """
 import os

@@ -125,7 +125,7 @@ class _Progress:
     def finished(self, name: str) -> None:
         """Count a cell as done, or failed."""
         self.left -= 1
-        self.bar.update(self.seconds[name])
+        self.bar.update(min(self.seconds[name], self.bar.total - self.bar.n))
 
 
 def _run_here(todo: list[Cell]) -> dict[str, str]:

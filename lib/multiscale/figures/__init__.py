@@ -27,7 +27,7 @@ from multiscale.figures.outcomes import (
     leanings,
     timescales_of_tags,
 )
-from multiscale.figures.representations import (
+from multiscale.figures.spectrograms import (
     pipeline,
     representations,
     spectra,
