@@ -1,18 +1,30 @@
-"""Data sets: clips, tags, artists and a split, all behind :class:`ClipDataset`."""
+"""Data sets: clips, tags, artists and a split, all behind :class:`ClipDataset`.
+
+Each is a module with ``prepare``, ``prepare_part`` and ``identity``, functions of the settings.
+"""
 
 from __future__ import annotations
 
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import cover_bands, planning
+from multiscale.datasets import cover_bands, folder, magnatagatune, planning
 from multiscale.datasets.base import SPLITS, ClipDataset
 
-PREPARERS = {"cover_bands": cover_bands.prepare}
+MODULES = {"cover_bands": cover_bands, "magnatagatune": magnatagatune, "folder": folder}
+"""Data set name -> its module."""
+
+PREPARERS = {name: module.prepare for name, module in MODULES.items()}
 """Data set name -> function of settings that renders or fetches it, and returns it."""
 
-COUNTS = {"cover_bands": planning.N_CLIPS}
-"""Data set name -> clips that it has where a profile does not say how many to use."""
-
-__all__ = ["PREPARERS", "SPLITS", "ClipDataset", "load", "n_clips"]
+__all__ = [
+    "PREPARERS",
+    "SPLITS",
+    "ClipDataset",
+    "check",
+    "identity",
+    "load",
+    "n_clips",
+    "prepare_part",
+]
 
 
 def load(settings: DatasetSettings) -> ClipDataset:
@@ -37,8 +49,59 @@ def load(settings: DatasetSettings) -> ClipDataset:
 
 
 def n_clips(settings: DatasetSettings) -> int:
-    """Clips that :func:`load` will give, known without loading."""
-    return settings.n_clips or COUNTS[_known(settings.name)]
+    """Clips that :func:`load` gives; what cannot be known otherwise is prepared for that."""
+    if _known(settings.name) == "cover_bands":
+        return settings.n_clips or planning.N_CLIPS
+    return len(load(settings))
+
+
+def identity(settings: DatasetSettings) -> dict:
+    """All that determines the clips and what is said of them, as JSON-able values.
+
+    Parameters
+    ----------
+    settings : DatasetSettings
+        Which data set.
+
+    Returns
+    -------
+    dict
+        The settings, and what stands for the code and the files they are made from.
+
+    Raises
+    ------
+    ParameterError
+        If no data set has that name, or its files are missing.
+    """
+    return MODULES[_known(settings.name)].identity(settings)
+
+
+def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
+    """Prepare one of ``n_parts`` shares of the clips, in this process; :func:`load` finds it done.
+
+    Parameters
+    ----------
+    settings : DatasetSettings
+        Which data set.
+    part : int
+        From 0.
+    n_parts : int
+        Shares in all.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such share or data set.
+    """
+    if not 0 <= part < n_parts:
+        raise ParameterError(f"part: expected from 0 up to n_parts - 1 = {n_parts - 1}, got {part}")
+    MODULES[_known(settings.name)].prepare_part(settings, part, n_parts)
+
+
+def check(settings: DatasetSettings) -> list[str]:
+    """What is wrong with a data set's clips, and what is not as published; empty if all is well."""
+    # TODO
+    return []
 
 
 def _known(name: str) -> str:

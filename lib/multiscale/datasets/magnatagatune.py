@@ -1,0 +1,2 @@
+"""Not yet."""
+from multiscale.datasets.folder import prepare, prepare_part, identity
