@@ -6,7 +6,7 @@ Each is a module with ``prepare``, ``prepare_part`` and ``identity``, functions 
 from __future__ import annotations
 
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import cover_bands, folder, magnatagatune, planning
+from multiscale.datasets import cover_bands, describing, folder, magnatagatune, planning
 from multiscale.datasets.base import SPLITS, ClipDataset
 
 MODULES = {"cover_bands": cover_bands, "magnatagatune": magnatagatune, "folder": folder}
@@ -23,6 +23,7 @@ __all__ = [
     "identity",
     "load",
     "n_clips",
+    "prepare",
     "prepare_part",
 ]
 
@@ -45,7 +46,12 @@ def load(settings: DatasetSettings) -> ClipDataset:
     ParameterError
         If no data set has that name.
     """
-    return PREPARERS[_known(settings.name)](settings)
+    return prepare(settings)
+
+
+def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipDataset:
+    """Return a data set as :func:`load` does, preparing with so many processes."""
+    return PREPARERS[_known(settings.name)](settings, n_workers)
 
 
 def n_clips(settings: DatasetSettings) -> int:
@@ -99,9 +105,29 @@ def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
 
 
 def check(settings: DatasetSettings) -> list[str]:
-    """What is wrong with a data set's clips, and what is not as published; empty if all is well."""
-    # TODO
-    return []
+    """Look for faults in a data set, preparing what is not there yet.
+
+    Parameters
+    ----------
+    settings : DatasetSettings
+        Which data set.
+
+    Returns
+    -------
+    list of str
+        A sentence for each clip that cannot be used, and for each count that is not as published;
+        none if all is well.
+
+    Raises
+    ------
+    ParameterError
+        If no data set has that name.
+    """
+    dataset = load(settings)
+    found = describing.faults(dataset)
+    if settings.name == "magnatagatune":
+        found += magnatagatune.check(settings, dataset)
+    return found
 
 
 def _known(name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from multiscale.config import AudioError, DatasetSettings, ParameterError, data_home
+from multiscale.config import AudioError, DatasetSettings, data_home
 from multiscale.datasets import splitting
 from multiscale.datasets.base import NO_SKIPPED, ClipDataset
 from multiscale.datasets.decoding import RULES, SAMPLE_RATE

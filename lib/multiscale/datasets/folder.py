@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -25,9 +26,9 @@ NOTICE = "The reader's own collection of music; nobody else's permission to copy
 TABLES = (".csv", ".tsv", ".txt")
 """Endings of a table's name."""
 
-SUFFIXES = frozenset(
-    ".aac .ac3 .aif .aifc .aiff .alac .amr .ape .au .caf .dsf .flac .m4a .m4b .mka .mp1 .mp2 .mp3 "
-    ".mp4 .mpc .oga .ogg .opus .rf64 .snd .spx .tta .w64 .wav .webm .wma .wv".split()
+SUFFIXES = re.compile(
+    r"\.(aac|ac3|aif|aifc|aiff|alac|amr|ape|au|caf|dsf|flac|m4a|m4b|mka|mp1|mp2|mp3|mp4|mpc|oga|ogg|"
+    r"opus|rf64|snd|spx|tta|w64|wav|webm|wma|wv)"
 )
 """Endings of the names that are taken for audio in a folder; the content decides how to read it."""
 
@@ -115,7 +116,7 @@ def _scanned(root: Path) -> list[Track]:
         for file in sorted(files):
             path = Path(folder, file)
             hidden = file.startswith(".") or not path.is_file()
-            if path.suffix.lower() in SUFFIXES and not hidden:
+            if SUFFIXES.fullmatch(path.suffix.lower()) and not hidden:
                 name = path.relative_to(root)
                 artist = name.parts[0] if len(name.parts) > 1 else ""
                 tracks.append(Track.of(path, name.as_posix(), artist=artist, title=path.stem))

@@ -64,11 +64,11 @@ def assign(
     for split in SPLITS:
         for i in (i for unit in units[split] for i in unit):
             splits[i] = split
-    missing = set(SPLITS) - set(splits)
-    if missing:
+    empty = ", ".join(sorted(set(SPLITS) - set(splits)))
+    if empty:
         raise ParameterError(
             f"splits: expected clips in each of train, valid and test (at least 3 {split_by}s "
-            f"that can be used), got {len(dealt)} to deal out and none in {', '.join(sorted(missing))}"
+            f"that can be used), got {len(dealt)} to deal out and none in {empty}"
         )
     return splits
 
@@ -87,7 +87,8 @@ def _units(tracks, n_clips, split_by: str, seed: int) -> list[list[int]]:
         units[-1].append(i)
     for units in by_artist.values():
         if len(units) > 1 and sum(n_clips[i] for i in units[-1]) < 2:
-            units[-2] += units.pop()
+            last = units.pop()
+            units[-1] += last
     every = [unit for units in by_artist.values() for unit in units]
     return sorted(every, key=lambda unit: digest(f"{seed} {tracks[unit[0]].name}"))
 

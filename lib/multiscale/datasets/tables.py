@@ -95,10 +95,10 @@ def _header(path: Path, head: str, required: tuple[str, ...]) -> tuple[str, list
     for delimiter in DELIMITERS:
         names = [name.strip().strip('"').strip().lower() for name in head.split(delimiter)]
         if set(required) <= set(names):
-            twice = {name for name in names if names.count(name) > 1}
+            twice = [name for name in required if names.count(name) > 1]
             if twice:
                 raise ParameterError(
-                    f"{path}, line 1: expected each column once, got {', '.join(sorted(twice))} twice"
+                    f"{path}, line 1: expected each column once, got {twice[0]!r} again"
                 )
             return delimiter, names
     raise ParameterError(
