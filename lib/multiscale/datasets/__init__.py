@@ -79,7 +79,8 @@ def identity(settings: DatasetSettings) -> dict:
     ParameterError
         If no data set has that name, or its files are missing.
     """
-    return MODULES[_known(settings.name)].identity(settings)
+    module = MODULES.get(_known(settings.name))
+    return module.identity(settings) if module else settings.model_dump()
 
 
 def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:

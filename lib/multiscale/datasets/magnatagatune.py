@@ -15,7 +15,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from multiscale.config import AudioError, DatasetSettings, ParameterError, Settings, data_home
-from multiscale.datasets import annotations, catalogue, downloading, unpacking
+from multiscale.datasets import catalogue, downloading, unpacking
+from multiscale.datasets import magnatagatune_tables as published
 from multiscale.datasets.base import ClipDataset
 from multiscale.datasets.decoding import RULES
 from multiscale.datasets.downloading import Expected
@@ -45,7 +46,7 @@ class Source(Settings):
     def tables(self) -> tuple[Expected, ...]:
         """The two tables."""
         heads = (b'"clip_id"', b"clip_id")
-        names = (annotations.ANNOTATIONS, annotations.CLIP_INFO)
+        names = (published.ANNOTATIONS, published.CLIP_INFO)
         return tuple(Expected(name=name, begins=heads) for name in names)
 
 
@@ -157,7 +158,7 @@ def collection(settings: DatasetSettings) -> catalogue.Collection:
     """
     tables, music, broken = _copied(settings.path) if settings.path else _fetched()
     tracks, skipped = [], []
-    table, tag_names = annotations.read(tables, settings.n_tags, settings.merge_synonyms)
+    table, tag_names = published.read(tables, settings.n_tags, settings.merge_synonyms)
     for row in table.itertuples():
         folder = row.mp3_path.split("/")[0]
         path = music / row.mp3_path
@@ -201,14 +202,15 @@ def check(settings: DatasetSettings, dataset: ClipDataset) -> list[str]:
     if settings.n_clips is not None:
         return []  # a part of it
     found = []
-    for split, published in PUBLISHED.items():
+    for split, n_published in PUBLISHED.items():
         n_clips = int((dataset.clips["split"] == split).sum())
         n_skipped = sum(
             FOLDERS.get(path.split("/")[0]) == split for path in dataset.skipped["path"]
         )
-        if n_clips + n_skipped != published:
+        if n_clips + n_skipped != n_published:
             found.append(
-                f"{split}: expected {published} clips less {n_skipped} skipped ones, got {n_clips}"
+                f"{split}: expected {n_published} clips less {n_skipped} skipped ones, "
+                f"got {n_clips}"
             )
     n_artists = dataset.clips["artist"].nunique()
     if n_artists != N_ARTISTS:
@@ -227,9 +229,9 @@ def _home() -> Path:
 
 def _copy(path: str) -> Path:
     root = Path(path).absolute()
-    if not (root / annotations.ANNOTATIONS).is_file():
+    if not (root / published.ANNOTATIONS).is_file():
         raise ParameterError(
-            f"path: expected a folder with {annotations.ANNOTATIONS} in it, got {path!r}"
+            f"path: expected a folder with {published.ANNOTATIONS} in it, got {path!r}"
         )
     return root
 
@@ -273,23 +275,23 @@ def _fetched() -> tuple[Path, Path, dict[str, str]]:
 
 def _fetched_music(folder: Path, music: Path) -> dict[str, str]:
     """Download and unpack the mp3s from the first source that has them whole."""
-    complaints, broken = [], None
+    complaints = []
     for source in SOURCES:
-        parts = []
+        parts, broken = [], None
         try:
             for expected in source.archives:
                 parts.append(downloading.fetch([source.base + expected.name], folder, expected))
             broken = _unpack(parts, music)[1]
         except (downloading.DownloadError, AudioError) as error:
             complaints.append(str(error))
-        if broken == {}:
+        if broken == {} or (broken and source is SOURCES[-1]):
             return broken
-        # Damaged on the way, it seems, for no member of the published zip is.
-        for part in parts if broken or len(parts) == len(source.archives) else []:
+        if broken:
+            complaints.append(f"{source.base}: {len(broken)} files are broken in the zip")
+        # Whole but wrong: damaged on the way, it seems, and not to be taken the next time.
+        for part in parts if len(parts) == len(source.archives) else []:
             part.unlink()
-    if broken is None:
-        raise downloading.DownloadError("; ".join(complaints))
-    return broken
+    raise downloading.DownloadError("; ".join(complaints))
 
 
 def _unpack(parts: list[Path], folder: Path) -> tuple[Path, dict[str, str]]:

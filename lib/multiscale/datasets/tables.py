@@ -31,20 +31,21 @@ def read_text(path: Path) -> str:
         raise ParameterError(f"{path}: expected a table, got {error.strerror}") from error
     for mark, encoding in BOMS:
         if data.startswith(mark):
-            return _decoded(path, data, encoding)
+            return _decoded(path, data, encoding, encoding.upper())
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _decoded(path, data, "cp1252")
+        return _decoded(path, data, "cp1252", "UTF-8")
 
 
-def _decoded(path: Path, data: bytes, encoding: str) -> str:
+def _decoded(path: Path, data: bytes, encoding: str, wanted: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        byte = f"0x{data[error.start]:02x}"
         raise ParameterError(
-            f"{path}, line {line}: expected text in UTF-8, got the byte 0x{data[error.start]:02x}"
+            f"{path}, line {line}: expected text in {wanted}, got the byte {byte}"
         ) from error
 
 

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from multiscale.config import AudioError
 from multiscale.store import atomic_write
 
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""What a broken member of a zip may raise; a RuntimeError if it is encrypted."""
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What a broken zip or member may raise: a RuntimeError if it is encrypted or of an unknown kind, a
+ValueError if it says that something lies outside the file."""
 
 
 class Joined(io.RawIOBase):
@@ -49,7 +50,7 @@ class Joined(io.RawIOBase):
         """Go to a place, as in any file."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._starts[-1]}
         if base[whence] + offset < 0:
-            raise OSError(f"seek: expected a place from 0 on, got {base[whence] + offset}")
+            raise ValueError(f"seek: expected a place from 0 on, got {base[whence] + offset}")
         self._position = base[whence] + offset
         return self._position
 
@@ -107,7 +108,9 @@ def unpack(parts: Sequence[Path], folder: Path, wanted: re.Pattern[str]) -> dict
                 except BROKEN as error:
                     broken[target[1]] = f"broken in the zip: {error}"
             return broken
-    except zipfile.BadZipFile as error:
+    except BROKEN as error:
+        if isinstance(error, AudioError):
+            raise
         listed = ", ".join(part.name for part in parts)
         raise AudioError(f"{parts[0].parent}: expected a zip in {listed}, got {error}") from error
 

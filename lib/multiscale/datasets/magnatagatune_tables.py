@@ -85,7 +85,7 @@ def read(folder: Path, n_tags: int, merge: bool) -> tuple[pd.DataFrame, tuple[st
         given = merged(given)
     counts = given.sum()
     names = sorted(counts.index[counts > 0], key=lambda name: (-counts[name], name))[:n_tags]
-    kept = given[names].to_numpy()
+    kept = given[names].to_numpy(bool)
     clips = table[["clip_id", "mp3_path"]].merge(
         info[["clip_id", "artist", "title"]], "left", "clip_id", validate="1:1"
     )
@@ -142,6 +142,6 @@ def _flags(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         row, column = wrong[0]
         raise ParameterError(
             f"{path}, line {row + 2}: expected 0 or 1 for {table.columns[column]!r}, "
-            f"got {values[row, column]!r}"
+            f"got {str(values[row, column])!r}"
         )
     return pd.DataFrame(values == "1", index=table.index, columns=table.columns)
