@@ -55,12 +55,6 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
     """
     dataset = catalogue.prepare(collection(settings), _all_of(settings), n_workers)
     dataset = dataset[: settings.n_clips]
-    missing = set(SPLITS) - set(dataset.clips["split"])
-    if missing:
-        raise ParameterError(
-            "n_clips: expected enough for each of train, valid and test, got "
-            f"{settings.n_clips}, none of them in {', '.join(sorted(missing))}"
-        )
     sources = {
         package.name: f"{package.name} {package.version}" for package in _obtain(settings)[0]
     }
@@ -194,9 +188,16 @@ def _with_splits(groups: list[list[Counted]], settings: DatasetSettings) -> list
             if group is groups[-1]:
                 raise
             continue
-        dealt = [(replace(t, split=s), n) for t, n, s in zip(tracks, counts, splits, strict=True)]
+        known = [(replace(t, split=s), n) for t, n, s in zip(tracks, counts, splits, strict=True)]
+        dealt += _one_of_each_first(known[len(dealt) :])
         waiting = []
     return dealt
+
+
+def _one_of_each_first(tracks: list[Counted]) -> list[Counted]:
+    """The first track of each split before the others, so that small sets have all three."""
+    firsts = {track.split: track.key for track, _ in reversed(tracks)}.values()
+    return sorted(tracks, key=lambda counted: counted[0].key not in firsts)
 
 
 def _enough(tracks: list[Counted], n_clips: int | None) -> list[Track]:
@@ -207,4 +208,10 @@ def _enough(tracks: list[Counted], n_clips: int | None) -> list[Track]:
             break
         chosen.append(track)
         total += count
+    missing = set(SPLITS) - {track.split for track in chosen}
+    if missing:
+        raise ParameterError(
+            "n_clips: expected enough for each of train, valid and test, got "
+            f"{n_clips}, none of them in {', '.join(sorted(missing))}"
+        )
     return chosen

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -104,7 +105,7 @@ def _documents(rights: Mapping[str, str]) -> list[str]:
 
 
 def _one_spelling(artist: str) -> str:
-    artist = " ".join(artist.split())
+    artist = unicodedata.normalize("NFC", " ".join(artist.split()))
     variants = {row["variant"]: row["artist"] for row in table("artists")}
     return variants.get(artist, artist)
 
