@@ -496,6 +496,24 @@ def test_a_small_set_fetches_the_first_packages_alone(listed):
 
 
 @needs_apt
+def test_the_packages_after_a_missing_one_make_up_for_it(listed):
+    next(listed.folder.glob("other-music_*")).unlink()
+    listed.index()
+    dataset = prepared(n_clips=20)
+    assert len(dataset) == 20
+    assert set(dataset.skipped["path"]) >= {"other-music", "missing-music"}
+
+
+@needs_apt
+def test_a_system_without_any_of_the_packages_is_told_where_they_would_be(listed):
+    for deb in listed.folder.glob("*.deb"):
+        deb.unlink()
+    listed.add("another", {"usr/share/a": b"a"})
+    with pytest.raises(ParameterError, match=r"such as small-music .*universe.* got none"):
+        prepared()
+
+
+@needs_apt
 def test_the_identity_is_known_before_and_changes_with_versions(listed):
     before = soundtracks.identity(settings_for())
     prepared()

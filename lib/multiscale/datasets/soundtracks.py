@@ -8,26 +8,28 @@ clips of a track are in one split; artists cross, unless split by them. There ar
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import catalogue, soundtracks_packages, splitting
+from multiscale.datasets import catalogue, soundtracks_packages
 from multiscale.datasets import soundtracks_credits as credits
-from multiscale.datasets.base import SPLITS, ClipDataset
+from multiscale.datasets.base import ClipDataset
 from multiscale.datasets.decoding import RULES, SHORTEST
 from multiscale.datasets.preparing import Track, digest
 from multiscale.datasets.soundtracks_packages import Package
+from multiscale.datasets.soundtracks_splits import Counted, deal
 
 NOTICE = (
     "Game music that Debian distributes, under free licences; author and licence of each track "
     "are in the columns 'artist' and 'licence', the package it is from in 'source'."
 )
 
+Found = TypeVar("Found")
+
 SHORTEST_TRACK = 20.0
 """In s; what is shorter is a jingle or an effect."""
-
-Counted = tuple[Track, int]
-"""A track and the clips that it gives."""
 
 
 def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipDataset:
@@ -78,7 +80,7 @@ def identity(settings: DatasetSettings) -> dict:
     ParameterError
         If a package has not been fetched, and apt cannot say what it would fetch.
     """
-    versions = {row["package"]: soundtracks_packages.version(row) for row in _needed(settings)}
+    versions = _until_enough(settings, soundtracks_packages.version)
     tables = digest(json.dumps([credits.table(name) for name in credits.TABLES]))
     return {**settings.model_dump(), "rules": RULES, "tables": tables, "versions": versions}
 
@@ -104,7 +106,7 @@ def collection(settings: DatasetSettings) -> catalogue.Collection:
     packages, skipped = _obtain(settings)
     groups = [_tracks(package, settings.clip_seconds) for package in packages]
     left_out = [row for _, rows in groups for row in rows]
-    tracks = _enough(_with_splits([counted for counted, _ in groups], settings), settings.n_clips)
+    tracks = deal([counted for counted, _ in groups], settings)
     facts = repr([(t.key, t.artist, t.title, t.licence, t.split) for t in tracks])
     return catalogue.Collection(
         "soundtracks",
@@ -121,34 +123,32 @@ def _all_of(settings: DatasetSettings) -> DatasetSettings:
     return settings.model_copy(update={"n_clips": None})
 
 
-def _needed(settings: DatasetSettings) -> list[dict[str, str]]:
-    """The beginning of the list of packages that surely holds so many clips."""
-    rows, sure = [], 0.0
+def _until_enough(settings: DatasetSettings, look_up: Callable[[dict], Found]) -> dict[str, Found]:
+    """Look up package after package of the list, until those found surely hold so many clips."""
+    found, sure = {}, 0.0
     for row in credits.table("packages"):
         if settings.n_clips is not None and sure >= settings.n_clips:
             break
-        rows.append(row)
-        # A track leaves less than a clip over.
-        clips = 60 * float(row["minutes"]) / settings.clip_seconds - float(row["tracks"])
-        sure += max(clips, 0)
-    return rows
+        found[row["package"]] = look_up(row)
+        if found[row["package"]]:
+            # A track leaves less than a clip over.
+            clips = 60 * float(row["minutes"]) / settings.clip_seconds - float(row["tracks"])
+            sure += max(clips, 0)
+    return found
 
 
 def _obtain(settings: DatasetSettings) -> tuple[list[Package], list[tuple[str, str]]]:
     """The packages that are needed, and why some are missing."""
-    packages, skipped = [], []
-    for row in _needed(settings):
-        found = soundtracks_packages.obtain(row)
-        if found is None:
-            skipped.append((row["package"], "no such package in the sources of this system"))
-        else:
-            packages.append(found)
-    if not packages:
+    found = _until_enough(settings, soundtracks_packages.obtain)
+    missing = [name for name, package in found.items() if package is None]
+    if len(missing) == len(found):
         raise ParameterError(
-            f"soundtracks: expected packages such as {skipped[0][0]} in the sources of this system "
+            f"soundtracks: expected packages such as {missing[0]} in the sources of this system "
             "(Debian's main, Ubuntu's universe), got none of them"
         )
-    return packages, skipped
+    reason = "no such package in the sources of this system"
+    packages = [package for package in found.values() if package is not None]
+    return packages, [(name, reason) for name in missing]
 
 
 def _tracks(package: Package, clip_seconds: float) -> tuple[list[Counted], list[tuple[str, str]]]:
@@ -168,50 +168,3 @@ def _tracks(package: Package, clip_seconds: float) -> tuple[list[Counted], list[
             # Resampling may take a few samples of what would just be a clip.
             tracks.append((track, max(1, int((facts["seconds"] - 0.1) // clip_seconds))))
     return tracks, left_out
-
-
-def _with_splits(groups: list[list[Counted]], settings: DatasetSettings) -> list[Counted]:
-    """Deal out the tracks package by package: a later one does not move those before it."""
-    dealt: list[Counted] = []
-    waiting: list[Counted] = []
-    for group in groups:
-        waiting += group
-        if settings.split_by == "artist":
-            home = {track.artist: track.split for track, _ in dealt if track.artist}
-            waiting = [(replace(t, split=home.get(t.artist, "")), n) for t, n in waiting]
-        tracks = [track for track, _ in [*dealt, *waiting]]
-        counts = [count for _, count in [*dealt, *waiting]]
-        try:
-            splits = splitting.assign(tracks, counts, settings.split_by, settings.seed)
-        except ParameterError:
-            # Too few for three splits so far: together with the next package, then.
-            if group is groups[-1]:
-                raise
-            continue
-        known = [(replace(t, split=s), n) for t, n, s in zip(tracks, counts, splits, strict=True)]
-        dealt += _one_of_each_first(known[len(dealt) :])
-        waiting = []
-    return dealt
-
-
-def _one_of_each_first(tracks: list[Counted]) -> list[Counted]:
-    """The first track of each split before the others, so that small sets have all three."""
-    firsts = {track.split: track.key for track, _ in reversed(tracks)}.values()
-    return sorted(tracks, key=lambda counted: counted[0].key not in firsts)
-
-
-def _enough(tracks: list[Counted], n_clips: int | None) -> list[Track]:
-    """The first tracks, until there are clips enough."""
-    chosen, total = [], 0
-    for track, count in tracks:
-        if n_clips is not None and total >= n_clips:
-            break
-        chosen.append(track)
-        total += count
-    missing = set(SPLITS) - {track.split for track in chosen}
-    if missing:
-        raise ParameterError(
-            "n_clips: expected enough for each of train, valid and test, got "
-            f"{n_clips}, none of them in {', '.join(sorted(missing))}"
-        )
-    return chosen
