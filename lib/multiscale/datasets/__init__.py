@@ -46,7 +46,7 @@ def load(settings: DatasetSettings) -> ClipDataset:
     ParameterError
         If no data set has that name.
     """
-    return prepare(settings)
+    return PREPARERS[_known(settings.name)](settings)
 
 
 def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipDataset:
@@ -55,9 +55,11 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
 
 
 def n_clips(settings: DatasetSettings) -> int:
-    """Clips that :func:`load` gives; what cannot be known otherwise is prepared for that."""
+    """Clips that :func:`load` gives: for that a copy or folder is cut, but nothing downloaded."""
     if _known(settings.name) == "cover_bands":
         return settings.n_clips or planning.N_CLIPS
+    if settings.name == "magnatagatune":
+        return magnatagatune.n_clips(settings)
     return len(load(settings))
 
 

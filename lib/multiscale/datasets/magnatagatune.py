@@ -81,6 +81,9 @@ MEMBERS = re.compile(rf"(?:.*/)?({CLIP.pattern})")
 PUBLISHED = {"train": 18_709, "valid": 1_825, "test": 5_329}
 """Clips of each split, with the three whose mp3s are broken."""
 
+N_BROKEN = 3
+"""Clips of train whose mp3s do not decode: clip_id 35644, 55753 and 57881."""
+
 N_ARTISTS = 230
 """Artists of all clips."""
 
@@ -119,6 +122,15 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
 def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
     """Cut one share of the mp3s, in this process; see :func:`prepare`."""
     catalogue.prepare_share(collection(settings), settings, part, n_parts)
+
+
+def n_clips(settings: DatasetSettings) -> int:
+    """Clips that :func:`prepare` gives: counted, or as published until they are downloaded."""
+    found = catalogue.load("magnatagatune", _place(settings), identity(settings), NOTICE)
+    if found is None and settings.path is None:
+        published = sum(PUBLISHED.values()) - N_BROKEN
+        return min(settings.n_clips or published, published)
+    return len(prepare(settings) if found is None else found)
 
 
 def identity(settings: DatasetSettings) -> dict:

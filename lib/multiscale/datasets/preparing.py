@@ -128,19 +128,24 @@ def prepare_tracks(
     n_workers = n_workers or os.cpu_count() or 1
     work = partial(prepare_track, folder=folder, clip_seconds=clip_seconds, max_clips=max_clips)
     reports: list[Report] = []
-    size = WAVE * n_workers
     # loky's processes do not run the caller's script again, so it needs no main guard.
     with Parallel(n_workers) as pool, tqdm(total=len(tracks), unit="file") as progress:
-        for start in range(0, len(tracks), size):
-            wave = tracks[start : start + size]
+        while len(reports) < len(tracks):
+            # A file need not give more than one clip, so no more files than clips are wanted.
+            wanted = len(tracks) if n_clips is None else n_clips - _count(reports)
+            if wanted <= 0:
+                break
+            wave = tracks[len(reports) :][: min(wanted, WAVE * n_workers)]
             found = [finished(track, folder) for track in wave]
             missing = [track for track, report in zip(wave, found, strict=True) if not report]
             made = iter(pool(delayed(work)(track) for track in missing) if missing else ())
             reports += [report or next(made) for report in found]
             progress.update(len(wave))
-            if n_clips is not None and sum(len(report.clips) for report in reports) >= n_clips:
-                return _enough(reports, n_clips)
-    return reports
+    return reports if n_clips is None else _enough(reports, n_clips)
+
+
+def _count(reports: list[Report]) -> int:
+    return sum(len(report.clips) for report in reports)
 
 
 def _enough(reports: list[Report], n_clips: int) -> list[Report]:
