@@ -20,7 +20,7 @@ COVERS = DatasetSettings(n_clips=80, clip_seconds=5)
 def call(*arguments: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, ["data", *map(str, arguments)])
     assert result.exit_code == code, result.output
-    return result.output
+    return result.stderr if code == 2 else result.stdout
 
 
 @pytest.fixture
@@ -45,9 +45,7 @@ def test_every_data_set_has_the_same_functions(name):
 
 def test_unknown_names():
     for function in (datasets.load, datasets.identity, datasets.n_clips, datasets.check):
-        with pytest.raises(
-            ParameterError, match="dataset: expected one of cover_bands, .* got 'x'"
-        ):
+        with pytest.raises(ParameterError, match=r"dataset: expected one of .*, got 'x'"):
             function(DatasetSettings(name="x"))
 
 
@@ -71,7 +69,7 @@ def test_parts_of_the_cover_bands_are_all_of_them_once(home, monkeypatch):
         rendered.append([])
         datasets.prepare_part(COVERS, part, 3)
         assert len(rendered[-1]) > 10
-    assert sorted(sum(rendered, [])) == sorted(planning.plan(COVERS).index)
+    assert sorted(clip for part in rendered for clip in part) == sorted(planning.plan(COVERS).index)
 
 
 def test_a_part_renders_what_prepare_finds_done(home, monkeypatch):
@@ -95,11 +93,9 @@ def test_list():
 
 def test_prepare_check_describe(music):
     options = ("folder", "--path", music, "--seconds", 5)
-    assert call("prepare", *options).splitlines()[-2:] == [
-        "folder: 12 clips, 1 files skipped",
-        "  words.mp3: expected audio that libsndfile or ffmpeg can read, got "
-        + call("prepare", *options).splitlines()[-1].partition("got ")[2],
-    ]
+    first, second = call("prepare", *options).splitlines()
+    assert first == "folder: 12 clips, 1 files skipped"
+    assert second.startswith("  words.mp3: expected audio that libsndfile")
     assert call("check", *options) == "folder: nothing is wrong\n"
     text = call("describe", *options, "--split-by", "artist")
     assert "artists in more than one split: 0" in text
@@ -138,7 +134,7 @@ def test_a_full_disk_is_one_line(home, music, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("multiscale.datasets.preparing.write_clip", full)
-    output = call("prepare", "folder", "--path", music, code=2)
+    output = call("prepare", "folder", "--path", music, "--seconds", 5, code=2)
     assert "the disk is full; what is done is kept: make room" in output.splitlines()[-1]
 
 

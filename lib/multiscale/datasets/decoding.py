@@ -158,10 +158,10 @@ def _decode_with_ffmpeg(path: Path, refusal: Exception) -> Iterator[np.ndarray]:
             process.wait()
         if failed or position == 0:
             complaints.seek(0)
-            last = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
+            said = complaints.read().decode(errors="replace").replace(f"file:{path}: ", "").strip()
             raise AudioError(
                 f"{path}: expected audio that libsndfile or ffmpeg can read, "
-                f"got {(last or ['no audio in it'])[0]}"
+                f"got {said.splitlines()[-1] if said else 'no audio in it'}"
             )
 
 
