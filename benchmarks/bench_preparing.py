@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from multiscale.datasets.preparing import Track, prepare_tracks
+from multiscale.datasets.gathering import prepare_tracks
+from multiscale.datasets.preparing import Track
 
 RATE = 44_100
 CASES = {"300 files": (300, 3), "3000 files": (3000, 3), "one file of 1 h": (1, 3600)}

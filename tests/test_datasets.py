@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from multiscale import datasets
 from multiscale.cli import app
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import cover_bands, magnatagatune, planning
+from multiscale.datasets import cover_bands, downloading, magnatagatune_files, planning
 
 COVERS = DatasetSettings(n_clips=80, clip_seconds=5)
 
@@ -139,10 +139,12 @@ def test_a_full_disk_is_one_line(home, music, monkeypatch):
 
 
 def test_no_source_is_one_line(home, monkeypatch):
-    monkeypatch.setattr(magnatagatune.downloading, "ATTEMPTS", 1)
-    sources = [s.model_copy(update={"base": "http://127.0.0.1:9/"}) for s in magnatagatune.SOURCES]
-    monkeypatch.setattr(magnatagatune, "SOURCES", tuple(sources))
-    monkeypatch.setattr(magnatagatune.downloading, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(downloading, "ATTEMPTS", 1)
+    sources = [
+        s.model_copy(update={"base": "http://127.0.0.1:9/"}) for s in magnatagatune_files.SOURCES
+    ]
+    monkeypatch.setattr(magnatagatune_files, "SOURCES", tuple(sources))
+    monkeypatch.setattr(downloading, "PAUSE_SECONDS", 0)
     output = call("prepare", "magnatagatune", code=2)
     assert "annotations_final.csv: expected it from some source" in output
     assert len(output.splitlines()) == 1

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from multiscale import audio
 from multiscale.config import AudioError
-from multiscale.datasets import decoding, preparing
+from multiscale.datasets import decoding, gathering
 from multiscale.datasets.decoding import cut, decode
 from multiscale.datasets.preparing import Track
 
@@ -110,12 +110,12 @@ def test_names_need_not_be_text(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
     soundfile.write(tmp_path / "b.wav", make_clip(0, 2), SAMPLE_RATE)
     os.replace(tmp_path / "b.wav", path)
-    report = preparing.prepare_tracks([Track.of(path, path.name)], tmp_path, 2, n_workers=1)
+    report = gathering.prepare_tracks([Track.of(path, path.name)], tmp_path, 2, n_workers=1)
     assert len(report[0].clips) == 1
     path.write_bytes(b"no longer audio")
     track = Track.of(path, path.name)
     assert track.name == r"caf\udce9.wav"
-    (report,) = preparing.prepare_tracks([track], tmp_path, 2, n_workers=1)
+    (report,) = gathering.prepare_tracks([track], tmp_path, 2, n_workers=1)
     assert report.reason.startswith("expected audio that libsndfile")
 
 
@@ -253,7 +253,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_clips_do_not_depend_on_the_number_of_workers(tmp_path):
     tracks = make_tracks(tmp_path / "music", 6)
     for n_workers in (1, 2):
-        reports = preparing.prepare_tracks(
+        reports = gathering.prepare_tracks(
             tracks, tmp_path / str(n_workers), 2, n_workers=n_workers
         )
         assert [len(report.clips) for report in reports] == [2] * 6
@@ -262,7 +262,7 @@ def test_clips_do_not_depend_on_the_number_of_workers(tmp_path):
 
 
 def test_levels_are_those_of_the_clips(tmp_path):
-    for report in preparing.prepare_tracks(
+    for report in gathering.prepare_tracks(
         make_tracks(tmp_path / "m", 2), tmp_path, 2, n_workers=1
     ):
         for clip in report.clips:
@@ -272,19 +272,19 @@ def test_levels_are_those_of_the_clips(tmp_path):
 
 @pytest.mark.parametrize(("n_clips", "expected"), [(1, [1]), (4, [2, 2]), (5, [2, 2, 1])])
 def test_no_more_files_than_clips_are_wanted(tmp_path, monkeypatch, n_clips, expected):
-    monkeypatch.setattr(preparing, "WAVE", 2)
+    monkeypatch.setattr(gathering, "WAVE", 2)
     tracks = make_tracks(tmp_path / "music", 6)
-    reports = preparing.prepare_tracks(tracks, tmp_path, 2, n_clips=n_clips, n_workers=1)
+    reports = gathering.prepare_tracks(tracks, tmp_path, 2, n_clips=n_clips, n_workers=1)
     assert [len(report.clips) for report in reports] == expected
     assert len(list((tmp_path / "clips").glob("*.json"))) <= 4
 
 
 def test_a_changed_file_is_cut_anew_and_no_other(tmp_path):
-    preparing.prepare_tracks(make_tracks(tmp_path / "music", 3), tmp_path, 2, n_workers=1)
+    gathering.prepare_tracks(make_tracks(tmp_path / "music", 3), tmp_path, 2, n_workers=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "clips").iterdir()}
     soundfile.write(tmp_path / "music" / "song 1.ogg", make_clip(9, 5), SAMPLE_RATE)
     tracks = make_tracks(tmp_path / "music", 3)
-    reports = preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    reports = gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     written = audio.load(tmp_path / reports[1].clips[0]["path"])
     assert np.corrcoef(written, make_clip(9, 5)[: len(written)])[0, 1] > 0.95
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
@@ -292,7 +292,7 @@ def test_a_changed_file_is_cut_anew_and_no_other(tmp_path):
 
 def test_a_full_disk_is_said_and_leaves_nothing_half_done(tmp_path, monkeypatch):
     tracks = make_tracks(tmp_path / "music", 2)
-    preparing.prepare_tracks(tracks[:1], tmp_path, 2, n_workers=1)
+    gathering.prepare_tracks(tracks[:1], tmp_path, 2, n_workers=1)
     before = contents(tmp_path)
     write = Path.write_bytes
     room = [1]
@@ -305,19 +305,19 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_done(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "write_bytes", filling_up)
     with pytest.raises(OSError, match="the disk is full; what is done is kept"):
-        preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+        gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert contents(tmp_path) == before
     monkeypatch.undo()
-    assert all(r.clips for r in preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1))
+    assert all(r.clips for r in gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1))
 
 
 def test_a_clip_that_is_gone_is_cut_again(tmp_path):
     tracks = make_tracks(tmp_path / "music", 2)
-    reports = preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    reports = gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     before = contents(tmp_path)
     (tmp_path / reports[0].clips[1]["path"]).unlink()
     (tmp_path / "clips" / f"{tracks[1].key}.json").write_text('{"clips": [')
-    preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert contents(tmp_path) == before
 
 
@@ -325,9 +325,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from test_decoding import make_tracks
-from multiscale.datasets import preparing
+from multiscale.datasets import gathering
 root = Path(sys.argv[1])
-preparing.prepare_tracks(make_tracks(root / "music", 80), root, 2, n_workers=2)
+gathering.prepare_tracks(make_tracks(root / "music", 80), root, 2, n_workers=2)
 """
 
 
@@ -351,17 +351,17 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
         if not path.name.startswith(".writing-"):
             assert soundfile.info(path).frames == 2 * SAMPLE_RATE
     (tmp_path / "clips" / ".writing-1.flac").write_bytes(b"half")
-    reports = preparing.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    reports = gathering.prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in done.items())
     for path in tmp_path.glob("clips/.writing-*"):
         os.utime(path, (0, 0))
-    preparing.remove_stale(tmp_path)
-    preparing.prepare_tracks(tracks, tmp_path / "fresh", 2, n_workers=1)
+    gathering.remove_stale(tmp_path)
+    gathering.prepare_tracks(tracks, tmp_path / "fresh", 2, n_workers=1)
     assert contents(tmp_path) == contents(tmp_path / "fresh")
     assert all(len(report.clips) == 2 for report in reports)
 
 
 def test_what_is_being_written_is_not_stale(tmp_path):
     (tmp_path / ".writing-1.flac").write_bytes(b"half")
-    preparing.remove_stale(tmp_path)
+    gathering.remove_stale(tmp_path)
     assert (tmp_path / ".writing-1.flac").exists()

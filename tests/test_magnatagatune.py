@@ -21,7 +21,13 @@ from hypothesis import strategies as st
 
 from multiscale import datasets
 from multiscale.config import AudioError, DatasetSettings, ParameterError
-from multiscale.datasets import catalogue, downloading, magnatagatune, unpacking
+from multiscale.datasets import (
+    clip_tables,
+    downloading,
+    magnatagatune,
+    magnatagatune_files,
+    unpacking,
+)
 from multiscale.datasets import magnatagatune_tables as published
 from multiscale.datasets.downloading import DownloadError, Expected
 
@@ -266,7 +272,7 @@ def test_zips_that_leave_their_folder(tmp_path, name):
     with pytest.raises(
         AudioError, match=r"a\.zip: expected members that stay in their folder, got"
     ):
-        unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune.MEMBERS)
+        unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune_files.MEMBERS)
     assert not (tmp_path / "to").exists()
 
 
@@ -276,13 +282,13 @@ def test_zips_with_links(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(link, "/etc/passwd")
     with pytest.raises(AudioError, match=r"stay in their folder, got '0/link\.mp3'"):
-        unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune.MEMBERS)
+        unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune_files.MEMBERS)
 
 
 def test_a_broken_member_is_named_and_the_rest_unpacked(tmp_path):
     data = zipped({"0/a.mp3": b"first" * 99, "deep/1/b.mp3": b"second" * 99, "readme.txt": b"x"})
     (tmp_path / "a.zip").write_bytes(data.replace(b"second", b"SECOND", 1))
-    broken = unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune.MEMBERS)
+    broken = unpacking.unpack([tmp_path / "a.zip"], tmp_path / "to", magnatagatune_files.MEMBERS)
     assert list(broken) == ["1/b.mp3"]
     assert broken["1/b.mp3"].startswith("broken in the zip: Bad CRC-32")
     assert [p.name for p in (tmp_path / "to").rglob("*") if p.is_file()] == ["a.mp3"]
@@ -358,9 +364,9 @@ def server(home, copy, archive, monkeypatch):
     thread.start()
     sources = [
         source.model_copy(update={"base": f"{server.base}{name}/"})
-        for source, name in zip(magnatagatune.SOURCES, ("site", "mirror"), strict=True)
+        for source, name in zip(magnatagatune_files.SOURCES, ("site", "mirror"), strict=True)
     ]
-    monkeypatch.setattr(magnatagatune, "SOURCES", tuple(sources))
+    monkeypatch.setattr(magnatagatune_files, "SOURCES", tuple(sources))
     monkeypatch.setattr(downloading, "PAUSE_SECONDS", 0)
     monkeypatch.setattr(downloading, "ATTEMPTS", 3)
     yield server
@@ -537,4 +543,4 @@ def test_tables_on_disk_that_cannot_be_read_are_made_again(home, copy):
         path.write_bytes(b"")
         assert prepared(settings).clips.equals(first.clips)
         assert json.loads(next((first.folder / "tables").rglob("tags.json")).read_text())
-    assert catalogue.load("magnatagatune", home, {}, "") is None
+    assert clip_tables.load("magnatagatune", home, {}, "") is None

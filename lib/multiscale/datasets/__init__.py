@@ -6,10 +6,22 @@ Each is a module with ``prepare``, ``prepare_part`` and ``identity``, functions 
 from __future__ import annotations
 
 from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import cover_bands, describing, folder, magnatagatune, planning
+from multiscale.datasets import (
+    cover_bands,
+    describing,
+    folder,
+    magnatagatune,
+    planning,
+    soundtracks,
+)
 from multiscale.datasets.base import SPLITS, ClipDataset
 
-MODULES = {"cover_bands": cover_bands, "magnatagatune": magnatagatune, "folder": folder}
+MODULES = {
+    "cover_bands": cover_bands,
+    "magnatagatune": magnatagatune,
+    "folder": folder,
+    "soundtracks": soundtracks,
+}
 """Data set name -> its module."""
 
 PREPARERS = {name: module.prepare for name, module in MODULES.items()}

@@ -8,20 +8,13 @@ same length from its start (they last 29.1 s), and mp3s that do not decode are l
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
-from filelock import FileLock
-
-from multiscale.config import AudioError, DatasetSettings, ParameterError, Settings, data_home
-from multiscale.datasets import catalogue, downloading, unpacking
-from multiscale.datasets import magnatagatune_tables as published
+from multiscale.config import DatasetSettings
+from multiscale.datasets import catalogue, clip_tables, magnatagatune_files, magnatagatune_tables
 from multiscale.datasets.base import ClipDataset
 from multiscale.datasets.decoding import RULES
-from multiscale.datasets.downloading import Expected
 from multiscale.datasets.preparing import Track, digest
-from multiscale.store import atomic_write
 
 NOTICE = (
     "MagnaTagATune (Law, West, Mandel, Bay & Downie, ISMIR 2009), from the Music Informatics "
@@ -32,51 +25,8 @@ NOTICE = (
 LICENCE = "CC BY-NC-SA 1.0 (Magnatune)"
 """Of the music."""
 
-
-class Source(Settings):
-    """A server that has the data set.
-
-    No checksums are published; what was downloaded is recorded instead.
-    """
-
-    base: str
-    archives: tuple[Expected, ...]
-
-    @property
-    def tables(self) -> tuple[Expected, ...]:
-        """The two tables."""
-        heads = (b'"clip_id"', b"clip_id")
-        names = (published.ANNOTATIONS, published.CLIP_INFO)
-        return tuple(Expected(name=name, begins=heads) for name in names)
-
-
-ZIP = (b"PK",)
-"""How a zip begins."""
-
-SOURCES = (
-    Source(
-        base="https://mirg.city.ac.uk/datasets/magnatagatune/",
-        archives=(
-            Expected(name="mp3.zip.001", begins=ZIP),
-            Expected(name="mp3.zip.002"),
-            Expected(name="mp3.zip.003"),
-        ),
-    ),
-    Source(
-        base="https://huggingface.co/datasets/confit/magnatagatune/resolve/main/",
-        archives=(Expected(name="mp3.zip", begins=ZIP),),
-    ),
-)
-"""The official site and the mirror, which has the zip in one piece."""
-
 FOLDERS = dict.fromkeys("0123456789ab", "train") | {"c": "valid"} | dict.fromkeys("def", "test")
 """Folder -> split, as in the paper."""
-
-CLIP = re.compile(r"[0-9a-f]/[^./][^/]*\.mp3")
-"""Path of a clip, as the tables give it."""
-
-MEMBERS = re.compile(rf"(?:.*/)?({CLIP.pattern})")
-"""Members of a zip that are clips."""
 
 PUBLISHED = {"train": 18_709, "valid": 1_825, "test": 5_329}
 """Clips of each split, with the three whose mp3s are broken."""
@@ -113,7 +63,7 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
     AudioError
         If no mp3 can be used.
     """
-    found = catalogue.load("magnatagatune", _place(settings), identity(settings), NOTICE)
+    found = clip_tables.load("magnatagatune", _place(settings), identity(settings), NOTICE)
     if found is not None:
         return found
     return catalogue.prepare(collection(settings), settings, n_workers)
@@ -126,7 +76,7 @@ def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
 
 def n_clips(settings: DatasetSettings) -> int:
     """Clips that :func:`prepare` gives: counted, or as published until they are downloaded."""
-    found = catalogue.load("magnatagatune", _place(settings), identity(settings), NOTICE)
+    found = clip_tables.load("magnatagatune", _place(settings), identity(settings), NOTICE)
     if found is None and settings.path is None:
         published = sum(PUBLISHED.values()) - N_BROKEN
         return min(settings.n_clips or published, published)
@@ -143,9 +93,7 @@ def identity(settings: DatasetSettings) -> dict:
     """
     stamps = ""
     if settings.path:
-        root = _copy(settings.path)
-        places = [*root.glob("*.csv"), *root.glob("mp3.zip*"), *(_unpacked(root) or root).glob("?")]
-        facts = [(path.name, path.stat()) for path in sorted(places)]
+        facts = [(path.name, path.stat()) for path in magnatagatune_files.parts(settings.path)]
         stamps = digest(str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]))
     return {**settings.model_dump(), "rules": RULES, "files": stamps}
 
@@ -168,16 +116,19 @@ def collection(settings: DatasetSettings) -> catalogue.Collection:
     DownloadError, ParameterError, AudioError
         As for :func:`prepare`.
     """
-    tables, music, broken = _copied(settings.path) if settings.path else _fetched()
+    files = magnatagatune_files
+    place = files.copied(settings.path) if settings.path else files.fetched()
     tracks, skipped = [], []
-    table, tag_names = published.read(tables, settings.n_tags, settings.merge_synonyms)
+    table, tag_names = magnatagatune_tables.read(
+        place.tables, settings.n_tags, settings.merge_synonyms
+    )
     for row in table.itertuples():
         folder = row.mp3_path.split("/")[0]
-        path = music / row.mp3_path
-        if not CLIP.fullmatch(row.mp3_path):
+        path = place.music / row.mp3_path
+        if not files.CLIP.fullmatch(row.mp3_path):
             skipped.append((row.mp3_path, "expected a path such as 0/name.mp3"))
-        elif row.mp3_path in broken:
-            skipped.append((row.mp3_path, broken[row.mp3_path]))
+        elif row.mp3_path in place.broken:
+            skipped.append((row.mp3_path, place.broken[row.mp3_path]))
         elif not path.is_file():
             skipped.append((row.mp3_path, "expected an mp3, got nothing there"))
         else:
@@ -231,82 +182,5 @@ def check(settings: DatasetSettings, dataset: ClipDataset) -> list[str]:
 
 
 def _place(settings: DatasetSettings) -> Path:
-    origin = str(_copy(settings.path)) if settings.path else "downloaded"
+    origin = str(magnatagatune_files.root_of(settings.path)) if settings.path else "downloaded"
     return catalogue.place("magnatagatune", origin, settings)
-
-
-def _home() -> Path:
-    return data_home() / "datasets" / "magnatagatune"
-
-
-def _copy(path: str) -> Path:
-    root = Path(path).absolute()
-    if not (root / published.ANNOTATIONS).is_file():
-        raise ParameterError(
-            f"path: expected a folder with {published.ANNOTATIONS} in it, got {path!r}"
-        )
-    return root
-
-
-def _copied(path: str) -> tuple[Path, Path, dict[str, str]]:
-    """Folder of the tables, folder of the mp3s, broken mp3s, of a copy."""
-    root = _copy(path)
-    if (unpacked := _unpacked(root)) is not None:
-        return root, unpacked, {}
-    archives = [sorted(root.glob("mp3.zip.00?")), sorted(root.glob("mp3.zip"))]
-    parts = next(filter(None, archives), None)
-    if parts is None:
-        raise ParameterError(
-            f"path: expected the folders 0 to f, mp3.zip or mp3.zip.001 to .003 in {root}, got none"
-        )
-    return root, *_unpack(parts, _home() / f"mp3-{digest(str(root))}")
-
-
-def _unpacked(root: Path) -> Path | None:
-    """The folder, this or one in it, that has the folders 0 to f."""
-    inner = sorted(path for path in root.iterdir() if path.is_dir())
-    return next((p for p in (root, *inner) if all((p / f).is_dir() for f in FOLDERS)), None)
-
-
-def _fetched() -> tuple[Path, Path, dict[str, str]]:
-    """Folder of the tables, folder of the mp3s, broken mp3s, downloading what is not there."""
-    folder, music = _home() / "source", _home() / "mp3"
-    folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "unpacked.json"
-    with FileLock(folder / "lock"):
-        for expected in SOURCES[0].tables:
-            downloading.fetch([source.base + expected.name for source in SOURCES], folder, expected)
-        if not done.is_file():
-            broken = _fetched_music(folder, music)
-            with atomic_write(done) as temporary:
-                temporary.write_text(json.dumps(broken), encoding="utf-8")
-        for archive in folder.glob("mp3.zip*"):
-            archive.unlink()
-        return folder, music, json.loads(done.read_text("utf-8"))
-
-
-def _fetched_music(folder: Path, music: Path) -> dict[str, str]:
-    """Download and unpack the mp3s from the first source that has them whole."""
-    complaints = []
-    for source in SOURCES:
-        parts, broken = [], None
-        try:
-            for expected in source.archives:
-                parts.append(downloading.fetch([source.base + expected.name], folder, expected))
-            broken = _unpack(parts, music)[1]
-        except (downloading.DownloadError, AudioError) as error:
-            complaints.append(str(error))
-        if broken == {} or (broken and source is SOURCES[-1]):
-            return broken
-        if broken:
-            complaints.append(f"{source.base}: {len(broken)} files are broken in the zip")
-        # Whole but wrong: damaged on the way, it seems, and not to be taken the next time.
-        for part in parts if len(parts) == len(source.archives) else []:
-            part.unlink()
-    raise downloading.DownloadError("; ".join(complaints))
-
-
-def _unpack(parts: list[Path], folder: Path) -> tuple[Path, dict[str, str]]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        return folder, unpacking.unpack(parts, folder, MEMBERS)
