@@ -146,18 +146,18 @@ def downloads(tmp_path) -> Path:
     return folder
 
 
-def package(name: str, tracks: int, minutes: float, pattern: str = "", music: str = "") -> dict:
+def package(name: str, tracks: int, clips: int, pattern: str = "", music: str = "") -> dict:
     music = music or "usr/share/games/music/*.ogg"
     row = {"package": name, "pattern": pattern, "music": music, "left_out": "*/effects/*"}
-    return {**row, "tracks": str(tracks), "minutes": str(minutes)}
+    return {**row, "tracks": str(tracks), "clips": str(clips)}
 
 
 TABLES = {
     "packages": (
-        package("small-music", 6, 6 * 23 / 60),
-        package("other-music", 4, 4 * 23 / 60, music="usr/share/games/data/*.pk3/cd/*.ogg"),
-        package("missing-music", 9, 9),
-        package("more-9-music", 4, 4 * 23 / 60, pattern="more-*-music"),
+        package("small-music", 6, 18),
+        package("other-music", 4, 12, music="usr/share/games/data/*.pk3/cd/*.ogg"),
+        package("missing-music", 9, 90),
+        package("more-9-music", 4, 12, pattern="more-*-music"),
     ),
     "rights": (
         {
@@ -205,6 +205,7 @@ def debs(tmp_path_factory) -> Path:
 def listed(home, repository, debs, monkeypatch):
     """A list of four packages, and a source that has three of them."""
     monkeypatch.setattr(credits, "table", TABLES.__getitem__)
+    monkeypatch.setattr(soundtracks, "LISTED_SECONDS", CLIP_SECONDS)
     shutil.copytree(debs, repository.folder, dirs_exist_ok=True)
     repository.index()
     return repository
@@ -524,6 +525,23 @@ def test_the_identity_is_known_before_and_changes_with_versions(listed):
     listed.add("other-music", {"usr/share/games/data/one.pk3": zipped({"cd/1.ogg": b""})}, "0.4")
     after = soundtracks.identity(settings_for())
     assert {key for key in before if before[key] != after[key]} == {"versions"}
+
+
+@needs_apt
+@pytest.mark.parametrize("wanted", [None, 10, 30, 99])
+def test_the_number_of_clips_is_known_before_and_fetches_nothing(listed, wanted):
+    before = soundtracks.n_clips(settings_for(n_clips=wanted))
+    assert not list(soundtracks_packages.home().glob("music/*"))
+    dataset = prepared(n_clips=wanted)
+    assert before == soundtracks.n_clips(settings_for(n_clips=wanted)) == len(dataset)
+    assert len(dataset) == min(wanted or 42, 42)
+
+
+@needs_apt
+@pytest.mark.parametrize("seconds", [5, 7.5, 11.5])
+def test_other_lengths_give_as_many_clips_as_asked_for(listed, seconds):
+    settings = DatasetSettings(name="soundtracks", clip_seconds=seconds, n_clips=15)
+    assert len(soundtracks.prepare(settings, n_workers=1)) == 15
 
 
 @needs_apt

@@ -16,7 +16,7 @@ from multiscale.config import DatasetSettings, ParameterError
 from multiscale.datasets import catalogue, soundtracks_packages
 from multiscale.datasets import soundtracks_credits as credits
 from multiscale.datasets.base import ClipDataset
-from multiscale.datasets.decoding import RULES, SHORTEST
+from multiscale.datasets.decoding import RULES, SAMPLE_RATE, SHORTEST
 from multiscale.datasets.preparing import Track, digest
 from multiscale.datasets.soundtracks_packages import Package
 from multiscale.datasets.soundtracks_splits import Counted, deal
@@ -27,6 +27,9 @@ NOTICE = (
 )
 
 Found = TypeVar("Found")
+
+LISTED_SECONDS = 29
+"""Length of the clips that the list counts."""
 
 SHORTEST_TRACK = 20.0
 """In s; what is shorter is a jingle or an effect."""
@@ -67,6 +70,25 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
 def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
     """Cut one share of the tracks, in this process; see :func:`prepare`."""
     catalogue.prepare_share(collection(settings), _all_of(settings), part, n_parts)
+
+
+def n_clips(settings: DatasetSettings) -> int:
+    """Clips that :func:`prepare` gives: counted in packages that are there, listed for others.
+
+    Raises
+    ------
+    ParameterError
+        As for :func:`identity`.
+    """
+    versions = _until_enough(settings, soundtracks_packages.version)
+    total = 0
+    for row in credits.table("packages"):
+        package = soundtracks_packages.recorded(row)
+        if package is not None and versions.get(row["package"]):
+            total += sum(count for _, count in _tracks(package, settings.clip_seconds)[0])
+        elif versions.get(row["package"]):
+            total += _listed_clips(row, settings.clip_seconds)
+    return total if settings.n_clips is None else min(total, settings.n_clips)
 
 
 def identity(settings: DatasetSettings) -> dict:
@@ -125,16 +147,23 @@ def _all_of(settings: DatasetSettings) -> DatasetSettings:
 
 def _until_enough(settings: DatasetSettings, look_up: Callable[[dict], Found]) -> dict[str, Found]:
     """Look up package after package of the list, until those found surely hold so many clips."""
-    found, sure = {}, 0.0
+    found, sure = {}, 0
     for row in credits.table("packages"):
         if settings.n_clips is not None and sure >= settings.n_clips:
             break
         found[row["package"]] = look_up(row)
         if found[row["package"]]:
-            # A track leaves less than a clip over.
-            clips = 60 * float(row["minutes"]) / settings.clip_seconds - float(row["tracks"])
-            sure += max(clips, 0)
+            sure += _listed_clips(row, settings.clip_seconds)
     return found
+
+
+def _listed_clips(row: dict[str, str], clip_seconds: float) -> int:
+    """Clips of a package as the list has it; of another length, at least."""
+    n_clips = int(row["clips"])
+    if clip_seconds == LISTED_SECONDS:
+        return n_clips
+    # A track leaves less than a clip over.
+    return max(0, int(n_clips * LISTED_SECONDS / clip_seconds) - int(row["tracks"]))
 
 
 def _obtain(settings: DatasetSettings) -> tuple[list[Package], list[tuple[str, str]]]:
@@ -165,6 +194,6 @@ def _tracks(package: Package, clip_seconds: float) -> tuple[list[Counted], list[
         else:
             known = credits.credit(package.name, facts["file"], facts["comments"], texts)
             track = Track.of(package.folder / facts["file"], name, **vars(known))
-            # Resampling may take a few samples of what would just be a clip.
-            tracks.append((track, max(1, int((facts["seconds"] - 0.1) // clip_seconds))))
+            n_samples = round(facts["seconds"] * SAMPLE_RATE)
+            tracks.append((track, max(1, n_samples // round(clip_seconds * SAMPLE_RATE))))
     return tracks, left_out

@@ -171,6 +171,8 @@ def _apt(
     options = {
         "Dir::State::Lists": folder / "apt" / "lists",
         "Dir::Cache": folder / "apt" / "cache",
+        # Containers often switch this off; without it each call reads all lists anew.
+        "Dir::Cache::pkgcache": "pkgcache.bin",
         # Otherwise apt, run by root, would write as a user who may not write here.
         "APT::Sandbox::User": "root",
         "Acquire::Retries": 2,

@@ -158,7 +158,7 @@ def _described(folder: Path, file: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"file": file, "size": (folder / file).stat().st_size}
     try:
         with soundfile.SoundFile(folder / file) as sound:
-            seconds = round(sound.frames / sound.samplerate, 2)
+            seconds = round(sound.frames / sound.samplerate, 6)
             return {**facts, "seconds": seconds, "comments": sound.copy_metadata()}
     except (soundfile.SoundFileError, RuntimeError) as error:
         return {**facts, "reason": f"expected audio, got {error}"}
