@@ -293,6 +293,21 @@ def test_the_second_call_reads_the_table_and_changes_are_seen(music, monkeypatch
         assert (first.folder / path).is_file()
 
 
+def test_ffmpeg_that_is_installed_later_is_used(music, monkeypatch):
+    make_clip(0, 5).tofile(music / "samples")
+    (music / "song.m4a").write_bytes(b"what libsndfile does not read")
+    settings = settings_for(music)
+    monkeypatch.setenv("PATH", "")
+    assert "is not installed" in datasets.load(settings).skipped["reason"].iloc[0]
+    fake = music / "ffmpeg"
+    fake.write_text(f"#!/bin/sh\n/bin/cat '{music}/samples'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(music))
+    dataset = datasets.load(settings)
+    assert len(dataset) == 17
+    assert len(dataset.skipped) == 0
+
+
 @pytest.mark.parametrize(
     "other", [{"seed": 1}, {"n_tags": 3}, {"n_clips": 9}, {"split_by": "artist"}]
 )

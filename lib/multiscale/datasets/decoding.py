@@ -32,6 +32,9 @@ SHORTEST = 0.5
 RULES = 1
 """To be raised when a change here alters the clips, so that they are made anew."""
 
+NO_FFMPEG = "ffmpeg, which might read it, is not installed"
+"""Said of a file that may be read once it is."""
+
 BLOCK_SECONDS = 4
 """Audio that is decoded at a time."""
 
@@ -120,7 +123,9 @@ def _resampled(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         try:
             block = file.read(size, dtype="float32", always_2d=True).mean(axis=1)
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"{path}: broken after {position / rate:.1f} s: {error}") from error
+            raise AudioError(
+                f"{path}: broken after {position / rate:.1f} s: {_said(error)}"
+            ) from error
         _check_finite(path, block, position / rate)
         position += len(block)
         last = len(block) == 0
@@ -137,8 +142,7 @@ def _decode_with_ffmpeg(path: Path, refusal: Exception) -> Iterator[np.ndarray]:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise AudioError(
-            f"{path}: expected audio that libsndfile can read (ffmpeg would be tried next, but is "
-            f"not installed), got {_one_line(refusal)}"
+            f"{path}: expected audio that libsndfile can read, got {_said(refusal)} ({NO_FFMPEG})"
         )
     command = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
     command += ["-i", f"file:{path}", "-vn", "-f", "f32le", "-ac", "1", "-ar", str(SAMPLE_RATE)]
@@ -160,8 +164,8 @@ def _decode_with_ffmpeg(path: Path, refusal: Exception) -> Iterator[np.ndarray]:
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").replace(f"file:{path}: ", "").strip()
             raise AudioError(
-                f"{path}: expected audio that libsndfile or ffmpeg can read, "
-                f"got {said.splitlines()[-1] if said else 'no audio in it'}"
+                f"{path}: expected audio that libsndfile or ffmpeg can read, got "
+                f"{_said(refusal)}; {said.splitlines()[-1] if said else 'no audio in it'}"
             )
 
 
@@ -172,8 +176,9 @@ def _check_finite(path: Path, block: np.ndarray, seconds: float) -> None:
         )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _said(error: Exception) -> str:
+    """What libsndfile said of a file, without its path, in a line."""
+    return " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
 
 
 def write_clip(path: Path, signal: np.ndarray) -> None:

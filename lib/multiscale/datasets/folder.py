@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -26,11 +27,15 @@ NOTICE = "The reader's own collection of music; nobody else's permission to copy
 TABLES = (".csv", ".tsv", ".txt")
 """Endings of a table's name."""
 
-SUFFIXES = re.compile(
-    r"\.(aac|ac3|aif|aifc|aiff|alac|amr|ape|au|caf|dsf|flac|m4a|m4b|mka|mp1|mp2|mp3|mp4|mpc|oga|ogg|"
-    r"opus|rf64|snd|spx|tta|w64|wav|webm|wma|wv)"
+READABLE = re.compile(
+    r"\.(aif|aifc|aiff|au|caf|flac|mp1|mp2|mp3|oga|ogg|opus|rf64|snd|w64|wav)", re.IGNORECASE
 )
-"""Endings of the names that are taken for audio in a folder; the content decides how to read it."""
+"""Endings of names of audio that libsndfile reads."""
+
+FOR_FFMPEG = re.compile(
+    r"\.(aac|ac3|alac|amr|ape|dsf|m4a|m4b|mka|mp4|mpc|spx|tta|webm|wma|wv)", re.IGNORECASE
+)
+"""Endings of names of other audio. What a file is read by depends on its content alone."""
 
 
 def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipDataset:
@@ -97,7 +102,10 @@ def collection(settings: DatasetSettings) -> catalogue.Collection:
             f"path: expected a folder of audio or a table ({', '.join(TABLES)}), "
             f"got {settings.path!r}"
         )
-    facts = json.dumps([text, [track.key for track in tracks], skipped])
+    # Whether ffmpeg is there determines the clips, if there are files for it.
+    for_ffmpeg = any(FOR_FFMPEG.fullmatch(track.path.suffix) for track in tracks)
+    ffmpeg = for_ffmpeg and shutil.which("ffmpeg") is not None
+    facts = json.dumps([text, [track.key for track in tracks], skipped, ffmpeg])
     return catalogue.Collection(
         "folder",
         catalogue.place("folder", str(path), settings),
@@ -116,7 +124,8 @@ def _scanned(root: Path) -> list[Track]:
         for file in sorted(files):
             path = Path(folder, file)
             hidden = file.startswith(".") or not path.is_file()
-            if SUFFIXES.fullmatch(path.suffix.lower()) and not hidden:
+            audio = READABLE.fullmatch(path.suffix) or FOR_FFMPEG.fullmatch(path.suffix)
+            if audio and not hidden:
                 name = path.relative_to(root)
                 artist = name.parts[0] if len(name.parts) > 1 else ""
                 tracks.append(Track.of(path, name.as_posix(), artist=artist, title=path.stem))

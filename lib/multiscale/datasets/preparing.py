@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from multiscale.config import AudioError
-from multiscale.datasets.decoding import cut, write_clip
+from multiscale.datasets.decoding import NO_FFMPEG, cut, write_clip
 from multiscale.store import atomic_write
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -131,13 +132,18 @@ def prepare_track(
 
 
 def finished(track: Track, folder: Path) -> Report | None:
-    """Report of a file whose clips are all there; None if there is work to do."""
+    """Report of a file whose clips are all there; None if there is work to do.
+
+    One that failed for want of ffmpeg is tried again where there is one now.
+    """
     try:
         values = json.loads(_report_path(track, folder).read_text("utf-8"))
         report = Report(values["clips"], values["reason"])
     except (OSError, ValueError, KeyError):
         return None
-    return report if all((folder / clip["path"]).is_file() for clip in report.clips) else None
+    whole = all((folder / clip["path"]).is_file() for clip in report.clips)
+    hopeful = NO_FFMPEG in report.reason and shutil.which("ffmpeg") is not None
+    return report if whole and not hopeful else None
 
 
 def digest(text: str) -> str:
