@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 from tqdm import tqdm
@@ -23,12 +25,18 @@ from multiscale.config import Settings
 from multiscale.store import atomic_write
 
 ATTEMPTS, PAUSE_SECONDS, TIMEOUT_SECONDS = 8, 5.0, 60.0
-"""Tries at each source, time between two of them, and how long a server may be silent."""
+"""Tries in a row that get no further, time between two, and how long a server may be silent."""
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
 
-NETWORK = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+NETWORK = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
 """What may go wrong on the way, and be better the next time."""
 
 RECORD = "downloads.json"
@@ -68,15 +76,22 @@ class _Partial:
         try:
             note = json.loads(self.note.read_text("utf-8"))
             if note["url"] == self.url and note["mark"]:
-                return self.path.stat().st_size, note["mark"]
+                return self.size(), note["mark"]
         except (OSError, ValueError, KeyError):
             pass  # there is none, or nobody knows of what
         return 0, ""
 
-    def begin(self, mark: str) -> None:
+    def begin(self, headers: Message) -> None:
         """Note what file is about to be downloaded."""
         self.discard()
+        mark = headers.get("ETag", "")
+        if not mark or mark.startswith("W/"):  # a weak mark is no ground to join halves on
+            mark = headers.get("Last-Modified", "")
         self.note.write_text(json.dumps({"url": self.url, "mark": mark}), encoding="utf-8")
+
+    def size(self) -> int:
+        """Bytes that are there."""
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     def discard(self) -> None:
         """Forget it."""
@@ -127,50 +142,61 @@ def fetch(urls: Sequence[str], folder: Path, expected: Expected) -> Path:
 
 
 def _download(partial: _Partial, expected: Expected) -> None:
-    """Download all of a file, going on where the last try stopped."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _go_on(partial, expected)
-        except NETWORK as error:
-            refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
-            if refused and error.code == 416:  # what is there is not a part of the file
-                partial.discard()
-            elif refused or attempt == ATTEMPTS:
-                raise DownloadError(f"{error} (attempt {attempt} of {ATTEMPTS})") from error
-            time.sleep(PAUSE_SECONDS)
+    """Download all of a file, going on where the last try stopped, as long as that gets on."""
+    attempt, most = 1, 0
+    while not _go_on(partial, expected, last=attempt == ATTEMPTS):
+        size = partial.size()
+        attempt, most = (1, size) if size > most else (attempt + 1, most)
+        time.sleep(PAUSE_SECONDS)
 
 
-def _go_on(partial: _Partial, expected: Expected) -> None:
+def _go_on(partial: _Partial, expected: Expected, last: bool) -> bool:
+    """Whether all of a file is there now; trouble with the network is raised the last time."""
     start, mark = partial.start()
     headers = {"User-Agent": "multiscale", "Accept-Encoding": "identity"}
     if start:
         # If-Range: should the file have changed since, the server sends all of it.
         headers |= {"Range": f"bytes={start}-", "If-Range": mark}
     request = urllib.request.Request(partial.url, headers=headers)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:
-        if reply.headers.get_content_type() == "text/html":
-            raise WrongFileError("expected the file, got a web page")
-        goes_on = reply.status == 206 and reply.headers.get("Content-Range", "").startswith(
-            f"bytes {start}-"
-        )
-        if not goes_on:
-            start = 0
-            partial.begin(reply.headers.get("ETag") or reply.headers.get("Last-Modified") or "")
-        left = int(reply.headers.get("Content-Length", -1))
-        total = start + left if left >= 0 else None
-        if expected.size is not None and total is not None and total != expected.size:
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:
+            _receive(reply, partial, expected, start)
+        return True
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # asked for what comes after the end
+            if error.headers.get("Content-Range") == f"bytes */{start}":
+                return True
             partial.discard()
-            raise WrongFileError(f"expected {expected.size} bytes, got {total}")
-        with (
-            open(partial.path, "ab") as file,
-            tqdm(desc=expected.name, total=total, initial=start, unit="B", unit_scale=True) as bar,
-        ):
-            while chunk := reply.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-    size = partial.path.stat().st_size
-    if total is not None and size != total:
-        raise ConnectionError(f"expected {total} bytes, got {size} before the connection ended")
+        elif last or error.code < 500:
+            raise DownloadError(str(error)) from error
+    except NETWORK as error:
+        if last:
+            raise DownloadError(str(error)) from error
+    return False
+
+
+def _receive(reply, partial: _Partial, expected: Expected, start: int) -> None:
+    """Write what a server sends behind what is there, or in its place."""
+    if reply.headers.get_content_type() == "text/html":
+        raise WrongFileError("expected the file, got a web page")
+    told = reply.headers.get("Content-Range", "")
+    if not (reply.status == 206 and told.startswith(f"bytes {start}-")):
+        start = 0
+        partial.begin(reply.headers)
+    length = reply.headers.get("Content-Length")
+    total = None if length is None else start + int(length)
+    if None not in (total, expected.size) and total != expected.size:
+        partial.discard()
+        raise WrongFileError(f"expected {expected.size} bytes, got {total}")
+    with (
+        open(partial.path, "ab") as file,
+        tqdm(desc=expected.name, total=total, initial=start, unit="B", unit_scale=True) as bar,
+    ):
+        while chunk := reply.read(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+    if total not in (None, partial.size()):
+        raise ConnectionError(f"expected {total} bytes, got {partial.size()} before it ended")
 
 
 def _verified(partial: _Partial, expected: Expected) -> dict[str, int | str]:
