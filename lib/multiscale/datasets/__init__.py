@@ -70,8 +70,8 @@ def n_clips(settings: DatasetSettings) -> int:
     """Clips that :func:`load` gives: for that a copy or folder is cut, but nothing downloaded."""
     if _known(settings.name) == "cover_bands":
         return settings.n_clips or planning.N_CLIPS
-    if settings.name == "magnatagatune":
-        return magnatagatune.n_clips(settings)
+    if settings.name in ("magnatagatune", "soundtracks"):
+        return MODULES[settings.name].n_clips(settings)
     return len(load(settings))
 
 
