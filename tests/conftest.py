@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from multiscale.config import ParameterError
+
 SAMPLE_RATE = 16_000
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
@@ -21,6 +23,14 @@ def make_clip(seed: int, seconds: float = 9.0) -> np.ndarray:
         since_struck = time % rng.uniform(0.2, 1.5)
         signal += 0.2 * np.sin(2 * np.pi * pitch * time) * np.exp(-4 * since_struck)
     return signal.astype(np.float32)
+
+
+def outcome(function, *arguments):
+    """What a function returns, or else the message of its ParameterError."""
+    try:
+        return function(*arguments), ""
+    except ParameterError as error:
+        return None, str(error)
 
 
 @pytest.fixture(scope="session")

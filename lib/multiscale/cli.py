@@ -1,4 +1,4 @@
-"""``multiscale`` on the command line: run, status, results, plan and claims of a profile."""
+"""``multiscale`` on the command line: a profile's experiments, and data sets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from multiscale import data_cli
 from multiscale.config import ParameterError, Profile, load_profile
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.add_typer(data_cli.app, name="data")
 
 ProfileName = Annotated[str, typer.Option(help="smoke, laptop, paper, or a .yaml file")]
 Seed = Annotated[int, typer.Option(min=0, help="of all randomness")]

@@ -66,7 +66,12 @@ class DatasetSettings(Settings):
     n_clips: int | None = Field(None, ge=1, description="clips to use; None: all there are")
     clip_seconds: float = Field(29.0, ge=5, le=600, description="clip length, s (§4.1)")
     n_tags: int = Field(50, ge=1, description="most frequent tags kept (§4.2)")
-    seed: int = Field(0, ge=0, description="of arrangement and sampling")
+    seed: int = Field(0, ge=0, description="of arrangement, sampling and splits")
+    path: str | None = Field(
+        None, description="folder: a table or a folder of audio; magnatagatune: a copy one has"
+    )
+    split_by: Literal["artist", "file"] = Field("file", description="folder: what never crosses")
+    merge_synonyms: bool = Field(False, description="magnatagatune: synonyms become one tag")
 
 
 class LearningSettings(Settings):

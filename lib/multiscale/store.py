@@ -53,6 +53,7 @@ FLOW = (
     "decisions",
     "figures",
     "listen",
+    "data_cli",
     "cli",
 )
 """Modules in the order in which data flows; each imports only what stands to its left."""

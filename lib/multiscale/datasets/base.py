@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,9 @@ import pandas as pd
 from multiscale import audio
 
 SPLITS = ("train", "valid", "test")
+
+NO_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype=str)
+"""Of a data set all of whose files can be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,8 @@ class ClipDataset(Sequence):
         In Hz.
     notice : str
         Source and licence, in a sentence for the reader.
+    skipped : DataFrame of shape (n_skipped, 2)
+        Files that could not be used: columns ``path`` and ``reason``.
     """
 
     name: str
@@ -48,6 +53,7 @@ class ClipDataset(Sequence):
     tag_names: tuple[str, ...]
     sample_rate: int
     notice: str
+    skipped: pd.DataFrame = field(default_factory=NO_SKIPPED.copy)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -77,6 +77,22 @@ def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipData
     )
 
 
+def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
+    """Render one share of the pieces, in this process; see :func:`prepare`."""
+    plan = planning.plan(settings)
+    folder = data_home() / "datasets" / f"cover_bands-{_fingerprint(settings)}"
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    missing = plan[[not _is_rendered(folder / path) for path in plan["path"]]]
+    pieces = sorted(plan["piece"].unique())[part::n_parts]
+    for _, group in missing[missing["piece"].isin(pieces)].groupby("piece", sort=True):
+        _render_piece(group, settings, folder)
+
+
+def identity(settings: DatasetSettings) -> dict:
+    """All that determines the clips: the settings, and what renders them."""
+    return {**settings.model_dump(), "rendering": _fingerprint(settings)}
+
+
 def stems(settings: DatasetSettings, clip: str) -> dict[str, np.ndarray]:
     """The parts of one clip apart, and the mix.
 

@@ -1,0 +1,159 @@
+"""What a data set is like, in tables: clips, hours, artists, tags, levels (§4.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from multiscale.datasets.base import SPLITS, ClipDataset
+
+QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest": 1.0}
+"""Of the levels."""
+
+
+def overview(dataset: ClipDataset) -> pd.DataFrame:
+    """Sizes of the splits.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+
+    Returns
+    -------
+    DataFrame of shape (4, 6)
+        Rows train, valid, test and all. Columns clips; hours; artists; artists_also_in_train
+        (0 for train; for all, those of valid or test); artists_of_one_clip, which similarity
+        cannot score within the split; and clips_without_tags, NA for a data set without tags.
+    """
+    artists, splits = dataset.clips["artist"], dataset.clips["split"]
+    trained = set(artists[splits == "train"].dropna())
+    rows = {}
+    for name in (*SPLITS, "all"):
+        within = np.asarray(splits.notna() if name == "all" else splits == name)
+        apart = within & np.asarray(splits != "train")
+        sizes = artists[within].value_counts()
+        rows[name] = {
+            "clips": int(within.sum()),
+            "hours": float(dataset.clips.loc[within, "seconds"].sum() / 3600),
+            "artists": len(sizes),
+            "artists_also_in_train": len(trained & set(artists[apart].dropna())),
+            "artists_of_one_clip": int((sizes == 1).sum()),
+            "clips_without_tags": int((~dataset.tags[within].any(axis=1)).sum())
+            if dataset.tag_names
+            else pd.NA,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def crossing_artists(dataset: ClipDataset) -> pd.DataFrame:
+    """Artists that are in more than one split.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+
+    Returns
+    -------
+    DataFrame of shape (n_crossing_artists, 3)
+        Clips in train, valid and test, by artist.
+    """
+    known = dataset.clips[dataset.clips["artist"].notna()]
+    counts = pd.crosstab(known["artist"], known["split"])
+    counts = counts.reindex(columns=list(SPLITS), fill_value=0)
+    return counts[(counts > 0).sum(axis=1) > 1]
+
+
+def tag_frequencies(dataset: ClipDataset) -> pd.DataFrame:
+    """How many clips carry each tag.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+
+    Returns
+    -------
+    DataFrame of shape (n_tags, 5)
+        By tag, most frequent first: clips in train, valid, test and all, and their share of all.
+    """
+    splits = dataset.clips["split"].to_numpy()
+    counts = {name: dataset.tags[splits == name].sum(axis=0) for name in SPLITS}
+    table = pd.DataFrame(counts, index=pd.Index(dataset.tag_names, name="tag", dtype=str))
+    table["all"] = table.sum(axis=1)
+    table["share"] = table["all"] / max(len(dataset), 1)
+    return table.sort_values("all", ascending=False, kind="stable")
+
+
+def levels(dataset: ClipDataset) -> pd.Series:
+    """Quantiles of the clips' levels, in dB of full scale, by name."""
+    return pd.Series({name: dataset.clips["level_db"].quantile(q) for name, q in QUANTILES.items()})
+
+
+def summary(dataset: ClipDataset, n_tags: int = 10, n_skipped: int = 20) -> str:
+    """All of this as text.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+    n_tags : int, default=10
+        Most frequent tags that are named.
+    n_skipped : int, default=20
+        Skipped files that are named.
+
+    Returns
+    -------
+    str
+        Some lines.
+    """
+    tags = tag_frequencies(dataset)
+    lengths = sorted(dataset.clips["seconds"].unique())
+    volumes = ", ".join(f"{name} {value:.1f}" for name, value in levels(dataset).items())
+    lines = [
+        f"{dataset.name}: {dataset.notice}",
+        overview(dataset).to_string(float_format="{:.2f}".format),
+        f"artists in more than one split: {len(crossing_artists(dataset))}",
+        f"seconds a clip: {', '.join(f'{length:g}' for length in lengths)}",
+        f"levels, dB of full scale: {volumes}",
+        f"tags: {len(tags) or 'none'}",
+        *(f"  {row.Index}: {row.all} clips, {row.share:.1%}" for row in tags[:n_tags].itertuples()),
+        f"skipped files: {len(dataset.skipped) or 'none'}",
+        *(f"  {row.path}: {row.reason}" for row in dataset.skipped[:n_skipped].itertuples()),
+    ]
+    if len(dataset.skipped) > n_skipped:
+        lines.append(f"  and {len(dataset.skipped) - n_skipped} more")
+    return "\n".join(lines)
+
+
+def faults(dataset: ClipDataset) -> list[str]:
+    """What keeps a data set from being used.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+
+    Returns
+    -------
+    list of str
+        A sentence for each split that is empty and each clip whose file is missing, broken, or of
+        another length than the table says.
+    """
+    empty = set(SPLITS) - set(dataset.clips["split"])
+    found = [f"{split}: expected clips, got none" for split in SPLITS if split in empty]
+    for path, seconds in zip(dataset.clips["path"], dataset.clips["seconds"], strict=True):
+        try:
+            info = soundfile.info(dataset.folder / path)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            found.append(f"{path}: expected a clip, got {' '.join(str(error).split())}")
+            continue
+        n_samples = round(seconds * dataset.sample_rate)
+        if (info.frames, info.samplerate) != (n_samples, dataset.sample_rate):
+            found.append(
+                f"{path}: expected {seconds:g} s at {dataset.sample_rate} Hz, "
+                f"got {info.frames / info.samplerate:g} s at {info.samplerate} Hz"
+            )
+    return found

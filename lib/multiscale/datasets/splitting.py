@@ -1,0 +1,128 @@
+"""Splits for music that has none: by file or by artist, stratified, from a seed alone.
+
+With one split per file, an artist's files are dealt out in units of two clips or more, for
+similarity needs a second clip of the same artist within a split. A unit goes where its artist
+and its tags are furthest behind, among the splits that are not yet full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from multiscale.config import ParameterError
+from multiscale.datasets.base import SPLITS
+from multiscale.datasets.preparing import Track, digest
+
+SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
+"""Of the clips."""
+
+
+def assign(
+    tracks: Sequence[Track], n_clips: Sequence[int], split_by: str = "file", seed: int = 0
+) -> list[str]:
+    """Say which split each file is in.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Files of music; those that have a split keep it.
+    n_clips : sequence of int
+        Clips of each.
+    split_by : {"file", "artist"}, default="file"
+        What never crosses splits. Files without an artist are split one by one.
+    seed : int, default=0
+        Of the order in which files are dealt out.
+
+    Returns
+    -------
+    list of str
+        "train", "valid" or "test" for each file.
+
+    Raises
+    ------
+    ParameterError
+        If a split would stay empty.
+    """
+    splits = [track.split for track in tracks]
+    filled = {split: Counter() for split in SPLITS}
+    for track, count in zip(tracks, n_clips, strict=True):
+        if track.split:
+            _fill(filled[track.split], [track], [count], split_by)
+    total = Counter()
+    _fill(total, tracks, n_clips, split_by)
+    dealt = _units(tracks, n_clips, split_by, seed)
+    units = {split: [] for split in SPLITS}
+    for unit in dealt:
+        members, counts = [tracks[i] for i in unit], [n_clips[i] for i in unit]
+        split = _least_filled(filled, total, _labels(members, split_by), sum(counts))
+        _fill(filled[split], members, counts, split_by)
+        units[split].append(unit)
+    _leave_none_empty(units, [split for split in splits if split])
+    for split in SPLITS:
+        for i in (i for unit in units[split] for i in unit):
+            splits[i] = split
+    empty = ", ".join(sorted(set(SPLITS) - set(splits)))
+    if empty:
+        raise ParameterError(
+            f"splits: expected clips in each of train, valid and test (at least 3 {split_by}s "
+            f"that can be used), got {len(dealt)} to deal out and none in {empty}"
+        )
+    return splits
+
+
+def _units(tracks, n_clips, split_by: str, seed: int) -> list[list[int]]:
+    """Files that stay together, in a random order that depends on the seed and their names."""
+    free = [i for i, track in enumerate(tracks) if not track.split]
+    free.sort(key=lambda i: digest(f"{seed} {tracks[i].name}"))
+    by_artist: dict[str, list[list[int]]] = {}
+    for i in free:
+        # A file without an artist is like one of an artist of its own.
+        units = by_artist.setdefault(tracks[i].artist or f"\0{i}", [])
+        whole = units and split_by == "file" and sum(n_clips[j] for j in units[-1]) >= 2
+        if not units or whole:
+            units.append([])
+        units[-1].append(i)
+    for units in by_artist.values():
+        if len(units) > 1 and sum(n_clips[i] for i in units[-1]) < 2:
+            last = units.pop()
+            units[-1] += last
+    every = [unit for units in by_artist.values() for unit in units]
+    return sorted(every, key=lambda unit: digest(f"{seed} {tracks[unit[0]].name}"))
+
+
+def _labels(tracks: Sequence[Track], split_by: str) -> set[tuple[str, str]]:
+    """What the splits should have alike: all clips, tags, and artists unless split by them."""
+    labels = {("all", "")} | {("tag", tag) for track in tracks for tag in track.tags}
+    if split_by == "file":
+        labels |= {("artist", track.artist) for track in tracks if track.artist}
+    return labels
+
+
+def _fill(counts: Counter, tracks, n_clips, split_by: str) -> None:
+    for track, count in zip(tracks, n_clips, strict=True):
+        for label in _labels([track], split_by):
+            counts[label] += count
+
+
+def _least_filled(filled: dict[str, Counter], total: Counter, labels: set, count: int) -> str:
+    """The split, not full yet, in which the labels are furthest behind their share."""
+    everything = ("all", "")
+    room = {s: SHARES[s] * total[everything] - filled[s][everything] for s in SPLITS}
+    choice = [split for split in SPLITS if room[split] >= count / 2] or [max(room, key=room.get)]
+
+    def fullness(split: str) -> float:
+        parts = [(filled[split][x] + count) / (SHARES[split] * total[x]) for x in sorted(labels)]
+        return float(np.mean(parts))
+
+    return min(choice, key=fullness)
+
+
+def _leave_none_empty(units: dict[str, list[list[int]]], given: list[str]) -> None:
+    """Move a unit from the split that has most to each that has none."""
+    for split in SPLITS:
+        richest = max(units, key=lambda name: len(units[name]))
+        if not units[split] and split not in given and len(units[richest]) > 1:
+            units[split].append(units[richest].pop())
