@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from multiscale import config, similarity
-from multiscale.config import ParameterError, Profile, check_architecture, check_parameters
+from multiscale.config import ParameterError, Profile, check_architecture
 from multiscale.features import MultiscaleFeatures
+from multiscale.parameters import check_parameters
 from multiscale.scales import pooling_lengths
 
 

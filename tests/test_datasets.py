@@ -148,3 +148,12 @@ def test_no_source_is_one_line(home, monkeypatch):
     output = call("prepare", "magnatagatune", code=2)
     assert "annotations_final.csv: expected it from some source" in output
     assert len(output.splitlines()) == 1
+
+
+def test_identity_follows_the_code_that_a_data_set_uses_and_no_other():
+    used = {path.stem for path in datasets._sources(datasets.cover_bands.__file__)}
+    assert {"cover_bands", "base", "planning", "arranging", "scores"} <= used
+    assert not {"folder", "magnatagatune", "soundtracks"} & used
+    settings = DatasetSettings()
+    assert datasets.identity(settings) == datasets.identity(settings)
+    assert datasets.identity(settings) != datasets.identity(DatasetSettings(seed=1))

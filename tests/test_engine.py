@@ -84,7 +84,7 @@ def test_a_failure_stops_only_what_needs_it(monkeypatch):
     assert report["error"] == "FloatingPointError: loss is not a number"
     assert report["settings"]["architecture"]["n_levels"] == 2
     monkeypatch.undo()
-    monkeypatch.setenv("MULTISCALE_HOME", str(work[1].outputs[0].parents[2]))
+    monkeypatch.setenv("MULTISCALE_HOME", str(work[-1].outputs[0].parents[2]))
     assert engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0) == {}
 
 

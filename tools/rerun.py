@@ -23,9 +23,9 @@ from multiscale.config import (
     PROJECT_ROOT,
     ParameterError,
     Profile,
-    check_parameters,
     load_profile,
 )
+from multiscale.parameters import check_parameters
 
 
 def find_chapter(book: Path, name: str) -> Path:

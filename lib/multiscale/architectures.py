@@ -7,6 +7,7 @@ its own: they are computed once, and those of one representation in one pass ove
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from multiscale.config import (
     DICTIONARIES,
     SCALES,
     WINDOW_LENGTHS,
+    DatasetSettings,
     Dictionary,
     ParameterError,
     Profile,
@@ -137,7 +139,9 @@ def learn(
 
     def compute(missing: list[int]) -> list[MultiscaleFeatures]:
         learners = [feature_learner(profile, architectures[i], seed, progress) for i in missing]
-        fit_together(learners, dataset.split("train"))
+        elsewhere = profile.dictionary_from
+        learned_from = datasets.load(elsewhere) if elsewhere else dataset
+        fit_together(learners, learned_from.split("train"))
         return learners
 
     return store.cached_files(paths, compute, MultiscaleFeatures.save, MultiscaleFeatures.load)
@@ -256,15 +260,44 @@ def n_shards(dataset: ClipDataset) -> int:
 
 def dictionary_path(profile: Profile, architecture: Architecture, seed: int = 0) -> Path:
     """Where the dictionaries of an architecture are, or would be."""
-    return store.artefact_path(
-        "dictionaries", identity(profile, architecture, seed), "architectures"
-    )
+    settings = _learned(profile, architecture, seed)
+    return store.artefact_path("dictionaries", settings, "architectures")
 
 
 def feature_path(profile: Profile, architecture: Architecture, shard: int, seed: int = 0) -> Path:
     """Where the features of a shard are, or would be."""
     settings = {**identity(profile, architecture, seed), "shard": shard}
     return store.artefact_path("features", settings, "architectures")
+
+
+def identity(profile: Profile, architecture: Architecture, seed: int) -> dict:
+    """What determines features: the clips, and what the dictionaries were learned from and how."""
+    return {
+        "dataset": _data_identity(profile.dataset, store.data_home()),
+        "learned": _learned(profile, architecture, seed),
+    }
+
+
+def _learned(profile: Profile, architecture: Architecture, seed: int) -> dict:
+    check_architecture(
+        architecture.scale,
+        architecture.window_length,
+        architecture.dictionary,
+        architecture.n_levels,
+        architecture.pooling_length,
+    )
+    return {
+        "dataset": _data_identity(profile.dictionary_from or profile.dataset, store.data_home()),
+        "learning": profile.learning.model_dump(),
+        "architecture": architecture.model_dump(),
+        "seed": seed,
+    }
+
+
+@lru_cache(maxsize=8)
+def _data_identity(settings: DatasetSettings, home: Path) -> dict:
+    """Asked for by every path, and not quick for a folder of many files."""
+    return datasets.identity(settings)
 
 
 def check_dataset(profile: Profile, dataset: ClipDataset) -> None:
@@ -274,20 +307,3 @@ def check_dataset(profile: Profile, dataset: ClipDataset) -> None:
             f"dataset: expected {profile.dataset.name!r}, as profile {profile.name} has, "
             f"got {dataset.name!r}"
         )
-
-
-def identity(profile: Profile, architecture: Architecture, seed: int) -> dict:
-    """What determines features: data, sizes of learning, architecture and seed."""
-    check_architecture(
-        architecture.scale,
-        architecture.window_length,
-        architecture.dictionary,
-        architecture.n_levels,
-        architecture.pooling_length,
-    )
-    return {
-        "dataset": profile.dataset.model_dump(),
-        "learning": profile.learning.model_dump(),
-        "architecture": architecture.model_dump(),
-        "seed": seed,
-    }

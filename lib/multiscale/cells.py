@@ -28,6 +28,9 @@ from multiscale.experiments import Experiment
 OWN = {"window_length", "dictionary", "pooling", "whiten", "signed", "iteration_factor"}
 """Fields in which architectures may differ that one pass over the audio serves."""
 
+N_SHARES = 8
+"""Shares in which a data set is prepared."""
+
 THREADS = 1
 """Threads of a cell. Fixed, since the order of additions, and so the last bits of a result, may
 depend on it."""
@@ -52,7 +55,7 @@ class Cell:
     architectures : tuple of Architecture
         Of "learn" and "extract": one representation.
     shard : int
-        Of "extract".
+        Of "extract", clips; of "data", a share of :data:`N_SHARES`.
     experiment : Experiment or None
         Of "train".
     outputs : tuple of Path
@@ -128,8 +131,8 @@ def of(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Ce
         "train" cell for each experiment.
     """
     n_shards = -(-datasets.n_clips(profile.dataset) // architectures.SHARD)
-    data = Cell("data", f"data set {profile.dataset.name}", profile, seed)
-    made: list[Cell] = [data]
+    made = data_cells(profile, seed)
+    data = tuple(cell.name for cell in made)
     extracted: dict[Architecture, tuple[str, ...]] = {}
     for group in _representations([experiment.architecture for experiment in wanted]):
         title = _title(group)
@@ -138,7 +141,7 @@ def of(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Ce
             f"dictionaries of {title}",
             profile,
             seed,
-            (data.name,),
+            data,
             group,
             outputs=tuple(architectures.dictionary_path(profile, a, seed) for a in group),
         )
@@ -172,6 +175,15 @@ def of(profile: Profile, wanted: Sequence[Experiment], seed: int = 0) -> list[Ce
     return made
 
 
+def data_cells(profile: Profile, seed: int = 0) -> list[Cell]:
+    """The cells that prepare a profile's data set, each a share."""
+    name = f"data set {profile.dataset.name}, share"
+    return [
+        Cell("data", f"{name} {share + 1} of {N_SHARES}", profile, seed, shard=share)
+        for share in range(N_SHARES)
+    ]
+
+
 def needed(work: Sequence[Cell], retry: bool = True) -> list[Cell]:
     """The cells still to be done: missing results, and what those need that is missing too.
 
@@ -192,7 +204,8 @@ def needed(work: Sequence[Cell], retry: bool = True) -> list[Cell]:
     for cell in work if not retry else ():
         if not cell.is_done and (cell.failure or hopeless & set(cell.needs)):
             hopeless.add(cell.name)
-    wanted = {cell.name for cell in work if cell.kind == "train" and not cell.is_done} - hopeless
+    for_others = {name for cell in work for name in cell.needs}
+    wanted = {c.name for c in work if c.name not in for_others and not c.is_done} - hopeless
     for cell in reversed(work):
         if cell.name in wanted:
             wanted.update(name for name in cell.needs if not by_name[name].is_done)
@@ -230,6 +243,9 @@ def _dataset(settings: DatasetSettings, home: Path) -> ClipDataset:
 
 def _do(cell: Cell) -> None:
     if cell.is_done:
+        return
+    if cell.kind == "data":
+        datasets.prepare_part(cell.profile.dataset, cell.shard, N_SHARES)
         return
     dataset = _dataset(cell.profile.dataset, store.data_home())
     if cell.kind == "learn":

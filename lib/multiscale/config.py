@@ -94,7 +94,11 @@ class TrainingSettings(Settings):
 
 
 class Profile(Settings):
-    """A data set and an amount of work, read from ``profiles/<name>.yaml``."""
+    """A data set and an amount of work, read from ``profiles/<name>.yaml``.
+
+    Dictionaries are learned on the data set itself, or, to see what they are worth elsewhere, on
+    that of ``dictionary_from``.
+    """
 
     name: str
     description: str
@@ -102,6 +106,7 @@ class Profile(Settings):
     learning: LearningSettings = LearningSettings()
     tagging: TrainingSettings = TrainingSettings()
     similarity: TrainingSettings = TrainingSettings()
+    dictionary_from: DatasetSettings | None = None
 
 
 def load_profile(name: str | Path) -> Profile:
@@ -212,57 +217,6 @@ def check_counts(**counts: int) -> None:
 
 def _is_positive_int(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
-
-
-class ChapterParameters(Settings):
-    """What a chapter may be run with, each within the range that can work."""
-
-    # Strict, for the chapter gets the value as it was given: "4" is no number of levels.
-    model_config = ConfigDict(strict=True)
-
-    profile: str = "laptop"
-    seed: int = Field(0, ge=0, lt=2**32)
-    clip: int = Field(0, ge=0, description="which clip of the data set is shown")
-    scale: Scale = "laplacian"
-    window_length: int = Field(1, ge=1, le=128)
-    dictionary: Dictionary = 500
-    n_levels: int = Field(6, ge=1, le=8)
-    level: int = Field(0, ge=0, le=7)
-    pooling_length: int = Field(128, ge=1, le=1024)
-    n_iter: int = Field(20, ge=1, le=1000)
-    n_windows: int = Field(50_000, ge=100)
-    n_components: int = Field(50, ge=1, le=1000)
-    variance: float = Field(0.99, gt=0, lt=1)
-    compute: bool = True
-    claim: int = Field(17, ge=1, le=18)
-
-
-def check_parameters(parameters: dict) -> None:
-    """Refuse chapter parameters that are unknown or out of range, before anything runs.
-
-    Parameters
-    ----------
-    parameters : dict
-        Name -> value.
-
-    Raises
-    ------
-    ParameterError
-        Naming each bad parameter, what was expected and what was got.
-    """
-    checked = validated(ChapterParameters, parameters, where="parameters")
-    load_profile(checked.profile)
-    check_architecture(
-        checked.scale,
-        checked.window_length,
-        checked.dictionary,
-        checked.n_levels,
-        checked.pooling_length,
-    )
-    if checked.level >= checked.n_levels:
-        raise ParameterError(
-            f"level: expected less than n_levels={checked.n_levels}, got {checked.level}"
-        )
 
 
 def select_device(name: str = "auto"):

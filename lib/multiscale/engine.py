@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from multiscale import cells, grid, plan
+from multiscale import cells, datasets, experiments, grid, plan
 from multiscale.cells import Cell, run_cell
 from multiscale.config import Profile
 
@@ -24,6 +24,8 @@ def run_all(
 ) -> dict[str, str]:
     """Every experiment of the book: the grid, then the levels of the architecture it favours.
 
+    Tasks for which the data set has not what it takes, tags or artists, are left out.
+
     Parameters
     ----------
     profile : Profile
@@ -38,9 +40,12 @@ def run_all(
     dict of str to str
         As :func:`run`.
     """
-    failed = run(cells.of(profile, grid.everything(), seed), scheduler, n_workers, retry)
+    if scheduler is not None:  # else what follows prepares them, with all cores
+        run(cells.data_cells(profile, seed), scheduler)
+    tasks = experiments.possible_tasks(datasets.load(profile.dataset))
+    failed = run(cells.of(profile, grid.everything(tasks), seed), scheduler, n_workers, retry)
     # What failed is not tried twice in one call.
-    work = cells.of(profile, grid.known(profile, seed), seed)
+    work = cells.of(profile, grid.known(profile, seed, tasks), seed)
     return failed | run(work, scheduler, n_workers, retry=False)
 
 

@@ -134,6 +134,18 @@ def result_path(profile: Profile, experiment: Experiment, seed: int = 0) -> Path
     return store.artefact_path(experiment.task, settings, "experiments")
 
 
+def possible_tasks(dataset: ClipDataset) -> list[str]:
+    """Tasks for which a data set has what it takes, in each of its splits."""
+    possible = []
+    for name, task in _TASKS.items():
+        try:
+            task.targets(dataset)
+        except ParameterError:
+            continue
+        possible.append(name)
+    return possible
+
+
 def sizes(profile: Profile, experiment: Experiment) -> TrainingSettings:
     """The training settings of an experiment: the profile's, with its changes."""
     return getattr(profile, experiment.task).model_copy(update=dict(experiment.training))

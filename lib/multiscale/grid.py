@@ -79,11 +79,12 @@ def redraws(task: str) -> list[Experiment]:
     ]
 
 
-def everything() -> list[Experiment]:
-    """All experiments of the book that are known before any has run."""
+def everything(tasks: Sequence[str] = TASKS) -> list[Experiment]:
+    """All experiments of the book, on these tasks, that are known before any has run."""
     others = [*asides(), *sensitivities().values()]
     others += [experiment for task in TASKS for experiment in redraws(task)]
-    return [*architectures_on(), *single_levels(PAPERS_BEST), *others]
+    made = [*architectures_on(), *single_levels(PAPERS_BEST), *others]
+    return [experiment for experiment in made if experiment.task in tasks]
 
 
 def best_architecture(profile: Profile, task: str, seed: int = 0) -> Architecture | None:
@@ -96,7 +97,7 @@ def best_architecture(profile: Profile, task: str, seed: int = 0) -> Architectur
     return max(scored, key=scored.get) if scored else None
 
 
-def known(profile: Profile, seed: int = 0) -> list[Experiment]:
+def known(profile: Profile, seed: int = 0, tasks: Sequence[str] = TASKS) -> list[Experiment]:
     """Everything, and the levels of the architecture that this profile's grid favours (§5.2)."""
     best = best_architecture(profile, "tagging", seed)
-    return list(dict.fromkeys([*everything(), *(single_levels(best) if best else [])]))
+    return list(dict.fromkeys([*everything(tasks), *(single_levels(best) if best else [])]))

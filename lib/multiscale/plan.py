@@ -171,7 +171,7 @@ def _data(cell: Cell, calibration: Calibration) -> Cost:
     n_clips = datasets.n_clips(cell.profile.dataset)
     # 16-bit samples, losslessly compressed to about half.
     bytes_a_clip = cell.profile.dataset.clip_seconds * SpectrogramSettings().sample_rate
-    return Cost(0.0, n_clips * bytes_a_clip, 0.0, 0.0)
+    return Cost(0.0, n_clips * bytes_a_clip / cells.N_SHARES, 0.0, 0.0)
 
 
 def _learn(cell: Cell, calibration: Calibration) -> Cost:

@@ -2,7 +2,9 @@
 
 The key of an artefact is a hash of its settings and of the source of every module to the left of
 the one that makes it (:data:`FLOW`). A change in ``scales`` recomputes what follows from it; a
-change in ``figures``, or in a comment or docstring anywhere, recomputes nothing.
+change in ``figures``, or in a comment or docstring anywhere, recomputes nothing. Data sets are left
+out there: what one is made from is part of the settings (:func:`multiscale.datasets.identity`), so
+that a change in one does not touch the results of another.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ FLOW = (
     "evidence",
     "claims",
     "decisions",
+    "parameters",
     "figures",
     "listen",
     "data_cli",
@@ -191,16 +194,15 @@ def code_digest(made_by: str) -> str:
     """Hash of the code of a module and of all to its left, without comments and docstrings."""
     if made_by not in FLOW:
         raise ParameterError(f"made_by: expected one of {', '.join(FLOW)}, got {made_by!r}")
-    package = Path(__file__).parent
+    left = [module for module in FLOW[: FLOW.index(made_by) + 1] if module != "datasets"]
+    return source_digest([Path(__file__).with_name(f"{module}.py") for module in left])
+
+
+def source_digest(paths: Sequence[Path]) -> str:
+    """Hash of the code of some files, without comments and docstrings."""
     digest = hashlib.sha256()
-    for module in FLOW[: FLOW.index(made_by) + 1]:
-        folder = package / module
-        paths = sorted(folder.iterdir()) if folder.is_dir() else [package / f"{module}.py"]
-        for path in paths:
-            if path.suffix == ".py":
-                digest.update(_normalised(path.read_text(encoding="utf-8")).encode())
-            elif path.is_file():
-                digest.update(path.read_bytes())
+    for path in paths:
+        digest.update(_normalised(path.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()
 
 

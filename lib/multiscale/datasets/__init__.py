@@ -5,6 +5,11 @@ Each is a module with ``prepare``, ``prepare_part`` and ``identity``, functions 
 
 from __future__ import annotations
 
+import ast
+from functools import cache
+from pathlib import Path
+
+from multiscale import store
 from multiscale.config import DatasetSettings, ParameterError
 from multiscale.datasets import (
     cover_bands,
@@ -94,7 +99,9 @@ def identity(settings: DatasetSettings) -> dict:
         If no data set has that name, or its files are missing.
     """
     module = MODULES.get(_known(settings.name))
-    return module.identity(settings) if module else settings.model_dump()
+    if module is None:
+        return settings.model_dump()
+    return {**module.identity(settings), "code": store.source_digest(_sources(module.__file__))}
 
 
 def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
@@ -116,7 +123,11 @@ def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
     """
     if not 0 <= part < n_parts:
         raise ParameterError(f"part: expected from 0 up to n_parts - 1 = {n_parts - 1}, got {part}")
-    MODULES[_known(settings.name)].prepare_part(settings, part, n_parts)
+    module = MODULES.get(_known(settings.name))
+    if module is not None:
+        module.prepare_part(settings, part, n_parts)
+    elif part == 0:  # one that cannot be shared out
+        load(settings)
 
 
 def check(settings: DatasetSettings) -> list[str]:
@@ -143,6 +154,23 @@ def check(settings: DatasetSettings) -> list[str]:
     if settings.name == "magnatagatune":
         found += magnatagatune.check(settings, dataset)
     return found
+
+
+@cache
+def _sources(file: str) -> list[Path]:
+    """A module of this package, and those of it that it imports, directly or not."""
+    found, queue = set(), [Path(file)]
+    while queue:
+        path = queue.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(__name__):
+                name = str(node.module).removeprefix(__name__).lstrip(".")
+                names = [name] if name else [alias.name for alias in node.names]
+                queue += [path.with_name(f"{name}.py") for name in names]
+    return sorted(found)
 
 
 def _known(name: str) -> str:
