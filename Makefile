@@ -20,8 +20,8 @@ help:  ## list the targets
 
 env: $(READY)  ## make .venv from requirements.lock
 
-book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml]
-	@$(BIN)/python tools/build_book.py --profile $(PROFILE)
+book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml] [DATASET=folder DATA=tags.csv] [CLIPS=all]
+	@$(BIN)/python tools/build_book.py --profile $(PROFILE) $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") $(if $(CLIPS),--clips "$(CLIPS)")
 
 test: $(READY)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest

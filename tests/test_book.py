@@ -21,14 +21,16 @@ import api_page  # noqa: E402
 import build_book  # noqa: E402
 import pages  # noqa: E402
 import rerun  # noqa: E402
-from multiscale.config import ParameterError  # noqa: E402
+from multiscale.config import ParameterError, load_profile  # noqa: E402
+from readying import Ready, choose_data  # noqa: E402
 
 BUILD = """
 import sys
 sys.path.insert(0, {tools!r})
 from pathlib import Path
 import build_book
-sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: {{}}))
+from readying import Ready
+sys.exit(build_book.build(Path({root!r}), "smoke", prepare=lambda profile: Ready()))
 """
 GOOD = """
 import os
@@ -86,7 +88,7 @@ def no_pages(monkeypatch):
 
 
 def build(book: Path) -> int:
-    return build_book.build(book, "smoke", prepare=lambda profile: {})
+    return build_book.build(book, "smoke", prepare=lambda profile: Ready())
 
 
 def executed(book: Path) -> dict[str, bytes]:
@@ -126,13 +128,43 @@ def test_only_what_changed_runs_again(book, no_pages, capsys):
 
 def test_what_failed_is_said_and_tried_again_next_time(book, no_pages, capsys):
     write_chapter(book, "second", "# engine.run_all(...)\nprint(1)")
-    assert build_book.build(book, "smoke", prepare=lambda profile: {"a": "a: no room"}) == 0
+    assert build_book.build(book, "smoke", prepare=lambda profile: Ready({"a": "a: no room"})) == 0
     assert "missing in the book: a: no room" in capsys.readouterr().err
     asked = []
-    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or {}) == 0
+    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or Ready()) == 0
     assert asked == [1]
-    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or {}) == 0
+    assert build_book.build(book, "smoke", prepare=lambda profile: asked.append(1) or Ready()) == 0
     assert asked == [1]
+
+
+def test_cells_that_need_what_the_data_lacks_are_left_out(book, no_pages):
+    path = book / "book" / "second.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for number in range(3):
+        cell = nbformat.v4.new_code_cell("print(1 / 0)", id=f"part-{number}")
+        cell.metadata.tags = ["needs-tags"]
+        notebook.cells.append(cell)
+    nbformat.write(notebook, path)
+    ready = Ready(lacking={"tags": "there are no tags"})
+    assert build_book.build(book, "smoke", prepare=lambda profile: ready) == 0
+    page = nbformat.read(book / "_build/chapters/smoke/second/second.ipynb", as_version=4)
+    assert [cell.id for cell in page.cells][-2:] == ["work", "without-part-0"]
+    assert page.cells[-1].source == "*Something is left out here: there are no tags.*"
+
+
+def test_a_profile_on_other_data(tmp_path):
+    assert choose_data("smoke", tmp_path, None, None, None) == "smoke"
+    path = choose_data("smoke", tmp_path, "folder", str(tmp_path / "tags.csv"), "all")
+    assert Path(path).name == "smoke-folder.yaml"
+    chosen, smoke = load_profile(path), load_profile("smoke")
+    assert chosen.dataset.name == "folder"
+    assert chosen.dataset.path == str(tmp_path / "tags.csv")
+    assert chosen.dataset.n_clips is None
+    assert chosen.tagging == smoke.tagging
+    with pytest.raises(ParameterError, match=r"DATASET: expected one of cover_bands, .* 'radio'"):
+        choose_data("smoke", tmp_path, "radio", None, None)
+    with pytest.raises(ParameterError, match="n_clips"):
+        choose_data("smoke", tmp_path, None, None, "many")
 
 
 def test_two_runs_give_the_same_bytes(book, no_pages):
@@ -227,7 +259,7 @@ def test_rerun_leaves_the_book_alone_and_makes_a_page(book, monkeypatch):
     write_chapter(book, "front", "print(n_levels, dictionary)")
     before = {p: p.read_bytes() for p in book.rglob("*") if p.is_file()}
     given = {"n_levels": 4, "dictionary": "pca"}
-    notebook, _ = rerun.rerun(book, "front", given, prepare=lambda profile: None)
+    notebook, _ = rerun.rerun(book, "front", given, prepare=lambda profile: Ready())
     assert notebook == book / "_runs" / "front" / "n_levels=4_dictionary=pca" / "front.ipynb"
     assert nbformat.read(notebook, as_version=4).cells[-1].outputs[0].text == "4 pca\n"
     assert {p: content for p, content in before.items() if p.read_bytes() != content} == {}

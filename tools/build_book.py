@@ -22,56 +22,22 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from contents import TOOLS, Chapter, plan
-from multiscale.config import PROJECT_ROOT, ParameterError, Profile, load_profile
+from multiscale.config import PROJECT_ROOT, AudioError, ParameterError, Profile, load_profile
 from pages import update_pages
+from readying import Ready, choose_data, prepare_all
 
 JOBS = min(2, os.cpu_count() or 1)
 
 
-def prepare_data(profile: Profile) -> None:
-    """Render or fetch the clips, and compile once what every chapter would compile.
-
-    Parameters
-    ----------
-    profile : Profile
-        Names the data set.
-    """
-    import librosa
-    import matplotlib.font_manager  # noqa: F401  (builds matplotlib's font cache)
-
-    from multiscale import datasets
-
-    librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=40)
-    datasets.load(profile.dataset)
-
-
-def prepare_all(profile: Profile) -> dict[str, str]:
-    """Make the data ready, and compute the experiments that the last chapters show.
-
-    Parameters
-    ----------
-    profile : Profile
-        Data set and sizes.
-
-    Returns
-    -------
-    dict of str to str
-        Name -> message of what failed: the book is made without it.
-    """
-    from multiscale import engine
-
-    prepare_data(profile)
-    print("experiments ...", flush=True)
-    return engine.run_all(profile)
-
-
-def run_all(chapters: list[Chapter]) -> list[str]:
+def run_all(chapters: list[Chapter], lacking: dict[str, str]) -> list[str]:
     """Run chapters, `JOBS` at a time, each in a process of its own.
 
     Parameters
     ----------
     chapters : list of Chapter
         Those to run.
+    lacking : dict of str to str
+        What the data lacks: see :class:`readying.Ready`.
 
     Returns
     -------
@@ -86,7 +52,7 @@ def run_all(chapters: list[Chapter]) -> list[str]:
         def run(chapter: Chapter) -> tuple[int, str]:
             running.append(chapter.notebook.stem)
             bar.set_postfix_str(", ".join(running))
-            result = run_in_child(chapter)
+            result = run_in_child(chapter, lacking)
             running.remove(chapter.notebook.stem)
             return result
 
@@ -101,13 +67,13 @@ def run_all(chapters: list[Chapter]) -> list[str]:
     return failures
 
 
-def run_in_child(chapter: Chapter) -> tuple[int, str]:
+def run_in_child(chapter: Chapter, lacking: dict[str, str]) -> tuple[int, str]:
     """Run a chapter in a process that ends with this one; its exit status and its message."""
     threads = str(max(1, (os.cpu_count() or 1) // JOBS))
     fixed = {"OMP_NUM_THREADS": threads, "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
     command = [sys.executable, str(TOOLS / "chapters.py"), str(chapter.notebook)]
     command += [str(chapter.folder), json.dumps(chapter.parameters)]
-    command += [chapter.provenance, chapter.key]
+    command += [chapter.provenance, chapter.key, json.dumps(lacking)]
     with (
         tempfile.TemporaryFile("w+") as log,
         subprocess.Popen(
@@ -125,9 +91,7 @@ def run_in_child(chapter: Chapter) -> tuple[int, str]:
         return failed, message or (log.read().strip() if failed else "")
 
 
-def build(
-    root: Path, profile_name: str, prepare: Callable[[Profile], dict[str, str]] = prepare_all
-) -> int:
+def build(root: Path, profile_name: str, prepare: Callable[[Profile], Ready] = prepare_all) -> int:
     """Make the book, doing only what changed.
 
     Parameters
@@ -137,8 +101,7 @@ def build(
     profile_name : str
         Name of a profile, or path of a ``.yaml``.
     prepare : callable
-        Makes data and experiments of a profile ready, called when a chapter has to run; gives what
-        failed.
+        Makes data and experiments of a profile ready, called when a chapter has to run.
 
     Returns
     -------
@@ -151,22 +114,22 @@ def build(
     for leftover in (root / "_build" / "chapters" / profile.name).glob(".*"):
         shutil.rmtree(leftover)  # of a build that was killed
     stale = [chapter for chapter in chapters if not chapter.is_current]
-    failed: dict[str, str] = {}
+    ready = Ready()
     if stale:
-        failed = prepare(profile)
-        for message in failed.values():
+        ready = prepare(profile)
+        for message in ready.failed.values():
             print(f"missing in the book: {message}", file=sys.stderr)
     else:
         print(f"all {len(chapters)} chapters are up to date")
     # The last chapters train models and take longest: they begin first.
-    if failures := run_all(stale[::-1]):
+    if failures := run_all(stale[::-1], ready.lacking):
         print("\n".join(failures), file=sys.stderr)
         print(f"{len(failures)} of {len(chapters)} chapters failed: no book", file=sys.stderr)
         return 1
     if not update_pages(root, chapters):
         print("jupyter-book complained: no new book", file=sys.stderr)
         return 1
-    for chapter in chapters if failed else ():
+    for chapter in chapters if ready.failed else ():
         chapter.forget_if_incomplete()
     print(root / "_build" / "html" / "index.html")
     return 0
@@ -176,13 +139,23 @@ def main() -> int:
     """Build the book of this project."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="laptop", help="smoke, laptop, paper or a .yaml file")
+    parser.add_argument("--dataset", help="another data set than the profile's")
+    parser.add_argument("--data", help="your table or folder of audio, or a copy of the data set")
+    parser.add_argument("--clips", help="clips to use, or all")
     arguments = parser.parse_args()
     lock = PROJECT_ROOT / "_build" / ".lock"
     lock.parent.mkdir(exist_ok=True)
     try:
         with FileLock(lock):  # a second build waits for the first
-            return build(PROJECT_ROOT, arguments.profile)
-    except ParameterError as error:
+            chosen = choose_data(
+                arguments.profile,
+                lock.parent,
+                arguments.dataset,
+                arguments.data,
+                arguments.clips,
+            )
+            return build(PROJECT_ROOT, chosen)
+    except (ParameterError, AudioError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 

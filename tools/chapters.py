@@ -26,7 +26,14 @@ class ChapterError(RuntimeError):
     """A chapter whose cell raised; names the chapter and the cell."""
 
 
-def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str, key: str) -> str:
+def run_chapter(
+    notebook: Path,
+    folder: Path,
+    parameters: dict,
+    provenance: str,
+    key: str,
+    lacking: dict[str, str],
+) -> str:
     """Execute a chapter into `folder`, which appears whole or not at all.
 
     The chapter's working directory is the new folder. What it writes into
@@ -45,6 +52,8 @@ def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str,
         Sentence for the foot of the page.
     key : str
         Hash of all inputs, stored beside the result.
+    lacking : dict of str to str
+        What the data lacks: see :func:`leave_out`.
 
     Returns
     -------
@@ -63,7 +72,9 @@ def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str,
         files.mkdir(parents=True)
         os.environ["MULTISCALE_FILES"] = str(files)
         started = time.perf_counter()
-        executed = execute(notebook, fresh / notebook.name, parameters, cwd=fresh)
+        source = Path(name) / notebook.name
+        leave_out(notebook, source, lacking)
+        executed = execute(source, fresh / notebook.name, parameters, cwd=fresh)
         seconds = time.perf_counter() - started
         warnings = tidy(executed, provenance)
         nbformat.write(executed, fresh / notebook.name)
@@ -72,6 +83,31 @@ def run_chapter(notebook: Path, folder: Path, parameters: dict, provenance: str,
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     return warnings
+
+
+def leave_out(notebook: Path, target: Path, lacking: dict[str, str]) -> None:
+    """Copy a chapter without the cells that need what the data lacks; a note stands for them.
+
+    Parameters
+    ----------
+    notebook, target : Path
+        The chapter, and where its copy goes.
+    lacking : dict of str to str
+        Name -> reason. Cells tagged ``needs-<name>`` are left out.
+    """
+    chapter = nbformat.read(notebook, as_version=4)
+    cells, said = [], None
+    for cell in chapter.cells:
+        needs = [tag.removeprefix("needs-") for tag in cell.metadata.get("tags", [])]
+        absent = next((name for name in needs if name in lacking), None)
+        if absent is None:
+            cells.append(cell)
+        elif absent != said:
+            note = f"*Something is left out here: {lacking[absent]}.*"
+            cells.append(nbformat.v4.new_markdown_cell(note, id=f"without-{cell.id}"))
+        said = absent
+    chapter.cells = cells
+    nbformat.write(chapter, target)
 
 
 def execute(
@@ -177,6 +213,7 @@ def main() -> int:
     parser.add_argument("parameters", type=json.loads)
     parser.add_argument("provenance")
     parser.add_argument("key")
+    parser.add_argument("lacking", type=json.loads)
     die_with_parent()
     try:
         warnings = run_chapter(**vars(parser.parse_args()))

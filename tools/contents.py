@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 import multiscale
+from multiscale import datasets
 from multiscale.config import PROJECT_ROOT, Profile
 
 PACKAGE = Path(multiscale.__file__).parent
@@ -74,7 +75,7 @@ def digest(files: Iterable[Path], *texts: str) -> str:
 
 
 def library_files() -> list[Path]:
-    """What every chapter depends on: the library, its data files, the lock, the runner."""
+    """What every chapter depends on besides its data: library, data files, lock, runner."""
     library = [p for p in PACKAGE.rglob("*") if p.is_file() and p.suffix != ".pyc"]
     return [*library, PROJECT_ROOT / "requirements.lock", TOOLS / "chapters.py"]
 
@@ -96,7 +97,8 @@ def plan(root: Path, profile: Profile, profile_argument: str) -> list[Chapter]:
     list of Chapter
         One per notebook of the table of contents.
     """
-    library = digest(library_files(), profile.model_dump_json())
+    data = json.dumps(datasets.identity(profile.dataset), sort_keys=True)
+    library = digest(library_files(), profile.model_dump_json(), data)
     parameters = {"profile": profile_argument}
     chapters = []
     for name in toc_files(root / "_toc.yml"):

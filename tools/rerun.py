@@ -16,8 +16,7 @@ import nbformat
 import papermill
 import yaml
 
-from build_book import prepare_data
-from chapters import ChapterError, execute, tidy
+from chapters import ChapterError, execute, leave_out, tidy
 from contents import provenance
 from multiscale.config import (
     PROJECT_ROOT,
@@ -26,6 +25,7 @@ from multiscale.config import (
     load_profile,
 )
 from multiscale.parameters import check_parameters
+from readying import Ready, prepare_data
 
 
 def find_chapter(book: Path, name: str) -> Path:
@@ -151,7 +151,7 @@ def make_page(root: Path, notebook: Path, folder: Path) -> Path:
 
 
 def rerun(
-    root: Path, chapter: str, given: dict, prepare: Callable[[Profile], None] = prepare_data
+    root: Path, chapter: str, given: dict, prepare: Callable[[Profile], Ready] = prepare_data
 ) -> tuple[Path, Path]:
     """Run a chapter into ``_runs``, leaving the book alone.
 
@@ -180,13 +180,14 @@ def rerun(
     check(source, given)
     default = ast.literal_eval(papermill.inspect_notebook(source)["profile"]["default"])
     profile = load_profile(given.get("profile", default))
-    prepare(profile)
+    ready = prepare(profile)
     changes = " ".join(f"{name}={value}" for name, value in given.items())
     folder = root / "_runs" / source.stem / (re.sub(r"[^\w=.-]+", "_", changes) or "defaults")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     notebook = folder / source.name
-    executed = execute(source, notebook, given, cwd=folder, progress=True)
+    leave_out(source, notebook, ready.lacking)
+    executed = execute(notebook, notebook, given, cwd=folder, progress=True)
     print(tidy(executed, f"{provenance(profile)} Run with {changes or 'its own parameters'}."))
     nbformat.write(executed, notebook)
     return notebook, make_page(root, notebook, folder)
