@@ -105,8 +105,11 @@ class Evidence:
         if values is None:
             return None
         outside = 50 * (1 - self.confidence)
-        low, high = np.nanpercentile(values[1:], (outside, 100 - outside))
-        return Effect(float(values[0]), float(low), float(high), self.n_runs())
+        # The basic bootstrap: how far resamples lie from the sample is how far the sample may lie
+        # from the truth. Unlike the resamples' own range, it takes back the bias of a best-of.
+        far_below, far_above = np.nanpercentile(values[1:] - values[0], (outside, 100 - outside))
+        effect = float(values[0])
+        return Effect(effect, effect - float(far_above), effect - float(far_below), self.n_runs())
 
     def change(self, changed: Experiment, reference: Experiment) -> Effect | None:
         """By how much a score changes from one experiment to another."""

@@ -16,12 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from multiscale.config import ParameterError, TrainingSettings, select_device
 from multiscale.training import (
-    ADAM_RATES,
     Hyperparameters,
     Parameters,
     Runs,
     best_trial,
     check_pooled,
+    learning_rates,
     sample_hyperparameters,
     train,
 )
@@ -183,7 +183,7 @@ def search(
     model : SimilarityModel
         All trials.
     """
-    rates = ADAM_RATES if settings.optimiser == "adam" else LEARNING_RATES
+    rates = learning_rates(settings, LEARNING_RATES)
     trials = sample_hyperparameters(settings.n_trials, rates, WEIGHT_DECAYS, seed)
     model = fit_runs(
         train_features,

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import loguniform
 from sklearn.model_selection import ParameterSampler
 
-from multiscale.config import ParameterError
+from multiscale.config import ParameterError, TrainingSettings
 
 Parameters = dict[str, torch.Tensor]
 
@@ -24,6 +24,10 @@ BATCH_SIZE = 128
 
 MOMENTUM = 0.9
 """Momentum of the descent (open in the paper)."""
+
+UNSCALED_RATES = (1e-4, 3e-3)
+"""Range of learning rates that a random search draws from for features as they are: their squares
+are far from 1, and the steps grow with them."""
 
 ADAM_RATES = (1e-4, 3e-3)
 """Range of learning rates that a random search draws from with Adam, whose steps have a size of
@@ -242,6 +246,26 @@ def sample_hyperparameters(
     }
     sampler = ParameterSampler(space, n_trials, random_state=seed)
     return [Hyperparameters(**{k: float(v) for k, v in trial.items()}) for trial in sampler]
+
+
+def learning_rates(settings: TrainingSettings, usual: tuple[float, float]) -> tuple[float, float]:
+    """Range of learning rates to search, where the optimiser or the features may ask for another.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Optimiser, and whether features are standardised.
+    usual : (float, float)
+        Range for gradient descent on standardised features.
+
+    Returns
+    -------
+    (float, float)
+        The range.
+    """
+    if settings.optimiser == "adam":
+        return ADAM_RATES
+    return usual if settings.standardise else UNSCALED_RATES
 
 
 def check_pooled(features: np.ndarray, name: str, n_features: int | None = None) -> None:

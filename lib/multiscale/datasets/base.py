@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,3 +74,9 @@ class ClipDataset(Sequence):
     def artists(self) -> np.ndarray:
         """Artist of every clip, shape (n_clips,), str; None where unknown."""
         return self.clips["artist"].to_numpy(object)
+
+
+def most_frequent(tags: pd.Series, n_tags: int) -> tuple[str, ...]:
+    """Names of the most frequent tags, ties by name, of clips' tags joined by ``;``."""
+    counts = Counter(tag for carried in tags for tag in carried.split(";") if tag)
+    return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag))[:n_tags])

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from multiscale.config import AudioError, DatasetSettings, data_home
 from multiscale.datasets import clip_tables, splitting
-from multiscale.datasets.base import NO_SKIPPED, ClipDataset
+from multiscale.datasets.base import NO_SKIPPED, ClipDataset, most_frequent
 from multiscale.datasets.decoding import RULES
 from multiscale.datasets.gathering import prepare_tracks, remove_stale
 from multiscale.datasets.preparing import Report, Track, digest, prepare_track
@@ -146,5 +146,5 @@ def _save(
     names = collection.tag_names
     if names is None:
         trained = clips.loc[clips["split"] == "train", "tags"]
-        names = clip_tables.most_frequent(trained, settings.n_tags)
+        names = most_frequent(trained, settings.n_tags)
     clip_tables.save(collection.folder, collection.identity, clips, skipped, names)

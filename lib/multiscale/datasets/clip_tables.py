@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -122,12 +121,6 @@ def clip_table(
         for clip in report.clips
     ]
     return pd.DataFrame(rows).set_index("clip")[list(COLUMNS)]
-
-
-def most_frequent(tags: pd.Series, n_tags: int) -> tuple[str, ...]:
-    """Names of the most frequent tags, ties by name, of clips' tags joined by ``;``."""
-    counts = Counter(tag for carried in tags for tag in carried.split(";") if tag)
-    return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag))[:n_tags])
 
 
 def _tables(folder: Path, identity: dict[str, Any]) -> Path:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from multiscale.config import DatasetSettings, ParameterError, data_home
 from multiscale.datasets import arranging, backing, bands, crowd, planning, playing, scores
-from multiscale.datasets.base import ClipDataset
+from multiscale.datasets.base import ClipDataset, most_frequent
 
 NOTICE = (
     "Scores from the corpus of music21 (public domain music; terms of the encodings in the column "
@@ -187,11 +187,9 @@ def _write(path: Path, write) -> None:
 
 def _tag_matrix(clips: pd.DataFrame, n_tags: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """The tags most frequent in train (ties by name), shape (n_clips, n_tags), and their names."""
+    names = most_frequent(clips.loc[clips["split"] == "train", "tags"], n_tags)
     given = clips["tags"].str.get_dummies(";").astype(bool)
-    counts = given[clips["split"] == "train"].sum()
-    counts = counts[counts > 0]
-    names = sorted(counts.index, key=lambda name: (-counts[name], name))[:n_tags]
-    return given[names].to_numpy(), tuple(names)
+    return given[list(names)].to_numpy(), names
 
 
 def _fingerprint(settings: DatasetSettings) -> str:
