@@ -11,7 +11,7 @@ BUSY  := $(VENV)/.installing
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env book test rerun experiments lab serve lint clean
+.PHONY: help env book test rerun experiments bench lab serve lint clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -20,7 +20,7 @@ help:  ## list the targets
 
 env: $(READY)  ## make .venv from requirements.lock
 
-book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml] [DATASET=folder DATA=tags.csv] [CLIPS=all]
+book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml DATASET=folder DATA=tags.csv]
 	@$(BIN)/python tools/build_book.py --profile $(PROFILE) $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") $(if $(CLIPS),--clips "$(CLIPS)")
 
 test: $(READY)  ## run the tests
@@ -31,6 +31,9 @@ rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P=
 
 experiments: $(READY)  ## compute the 28 architectures on both tasks [PROFILE=...]
 	@$(BIN)/multiscale run --profile $(PROFILE)
+
+bench: $(READY)  ## measure speed and memory side by side with peers
+	@for file in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/python -m jupyterlab book

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_claims import made_up, papers
 
-from multiscale import decisions, kmeans, scales
+from multiscale import decisions, grid, kmeans, scales
 from multiscale.config import ParameterError, load_profile
+from multiscale.evidence import Evidence
 
 PACKAGE = Path(decisions.__file__).parent
 LAPTOP = load_profile("laptop")
@@ -42,3 +45,17 @@ def test_values_are_those_of_the_code():
 def test_a_constant_that_is_gone_is_an_error(name):
     with pytest.raises(ParameterError, match="expected a constant"):
         decisions.look_up(name, LAPTOP)
+
+
+def test_every_open_choice_that_is_measured_has_its_place_in_the_register():
+    named = [change for decision in decisions.register() for change in decision.changes]
+    assert sorted(named) == sorted(grid.OPEN_CHOICES)
+
+
+def test_sensitivities_are_changes_from_the_papers_best():
+    world = made_up(lambda e, tag: 1.5 if e.architecture.log_constant == 100 else papers(e, tag))
+    table = decisions.sensitivities(world)
+    assert list(table.index) == list(grid.OPEN_CHOICES)
+    assert table.loc["log constant 100", "high"] < 0
+    nothing = Evidence({}, np.zeros((5, 1), bool), ["slow"], np.array(list("aabbc")))
+    assert decisions.sensitivities(nothing).isna().all(axis=None)

@@ -88,6 +88,23 @@ def test_a_failure_stops_only_what_needs_it(monkeypatch):
     assert engine.run(cells.of(made_up.PROFILE, WANTED), n_workers=0) == {}
 
 
+def test_what_failed_is_left_alone_if_asked(monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(architectures, "learn", fail)
+    work = cells.of(made_up.PROFILE, WANTED[:1])
+    engine.run(work, n_workers=0)
+    assert cells.needed(work, retry=False) == []
+    assert {cell.kind for cell in cells.needed(work)} == {"data", "learn", "extract", "train"}
+    monkeypatch.undo()
+    monkeypatch.setenv("MULTISCALE_HOME", str(work[-1].outputs[0].parents[2]))
+    assert engine.run(work, n_workers=0, retry=False) == {}
+    assert not work[-1].is_done
+    assert engine.run(work, n_workers=0) == {}
+    assert work[-1].is_done
+
+
 def test_what_needs_a_failed_cell_is_not_begun(monkeypatch):
     def fail(*_, **__):
         raise MemoryError("no room")

@@ -251,3 +251,17 @@ def test_what_is_refused():
     model = fit((*other, *other), [GOOD])
     with pytest.raises(ParameterError, match=r"features: expected shape .*got \(20, 12\)"):
         model.embed(features[:, 0])
+
+
+def test_precision_counts_the_nearest_of_the_same_artist():
+    rng = np.random.default_rng(0)
+    places = rng.standard_normal((30, 5))
+    artists = np.array(["a", "b", "c"])[rng.integers(3, size=30)]
+    artists[0] = "alone"
+    found = similarity.clip_precision(places, artists, n_neighbours=4)
+    assert np.isnan(found[0])
+    for clip in range(1, 30):
+        distances = np.linalg.norm(places - places[clip], axis=1)
+        distances[clip] = np.inf
+        nearest = np.argsort(distances)[:4]
+        assert found[clip] == np.mean(artists[nearest] == artists[clip])

@@ -10,12 +10,19 @@ import typer
 
 from multiscale import data_cli
 from multiscale.config import ParameterError, Profile, load_profile
+from multiscale.parameters import borrowing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.add_typer(data_cli.app, name="data")
 
 ProfileName = Annotated[str, typer.Option(help="smoke, laptop, paper, or a .yaml file")]
 Seed = Annotated[int, typer.Option(min=0, help="of all randomness")]
+Elsewhere = Annotated[
+    str | None,
+    typer.Option(
+        "--dictionary-from", help="data set to learn dictionaries on, or a profile (.yaml) with it"
+    ),
+]
 
 
 class Format(StrEnum):
@@ -43,12 +50,13 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=0, help="processes here; 0: this one; default: cores")
     ] = None,
+    dictionary_from: Elsewhere = None,
     seed: Seed = 0,
 ) -> None:
     """Compute what is missing of a profile's experiments."""
     from multiscale import cells, engine, grid
 
-    chosen = _profile(profile)
+    chosen = _profile(profile, dictionary_from)
     if task is not None:
         work = cells.of(chosen, grid.architectures_on([task]), seed)
         failed = engine.run(work, scheduler, workers)
@@ -60,11 +68,13 @@ def run(
 
 
 @app.command()
-def status(profile: ProfileName = "laptop", seed: Seed = 0) -> None:
+def status(
+    profile: ProfileName = "laptop", dictionary_from: Elsewhere = None, seed: Seed = 0
+) -> None:
     """Tell what is done, running, failed and missing."""
     from multiscale import cells, grid
 
-    chosen = _profile(profile)
+    chosen = _profile(profile, dictionary_from)
     work = cells.of(chosen, grid.known(chosen, seed), seed)
     work = [cell for cell in work if cell.kind != "data"]
     states: dict[str, list] = {"done": [], "running": [], "failed": [], "missing": []}
@@ -84,13 +94,14 @@ def results(
     task: Annotated[Task | None, typer.Option(help="only this task")] = None,
     tags: Annotated[bool, typer.Option("--tags", help="every tag instead of their mean")] = False,
     format: Annotated[Format, typer.Option(help="how to print")] = Format.table,
+    dictionary_from: Elsewhere = None,
     seed: Seed = 0,
 ) -> None:
     """Print the runs that have been computed."""
     from multiscale import datasets, grid
     from multiscale import results as tables
 
-    chosen = _profile(profile)
+    chosen = _profile(profile, dictionary_from)
     wanted = [e for e in grid.known(chosen, seed) if task is None or e.task == task]
     make = tables.tag_table if tags else tables.results_table
     _print(make(chosen, wanted, datasets.load(chosen.dataset), seed), format)
@@ -131,18 +142,21 @@ def plan(
 def claims(
     profile: ProfileName = "laptop",
     format: Annotated[Format, typer.Option(help="how to print")] = Format.table,
+    dictionary_from: Elsewhere = None,
     seed: Seed = 0,
 ) -> None:
     """Print the ledger: which of the paper's sentences hold on this profile."""
     from multiscale import claims as rules
     from multiscale import evidence
 
-    _print(rules.ledger(evidence.gather(_profile(profile), seed)).reset_index(), format)
+    known = evidence.gather(_profile(profile, dictionary_from), seed)
+    _print(rules.ledger(known).reset_index(), format)
 
 
-def _profile(name: str) -> Profile:
+def _profile(name: str, dictionary_from: str | None = None) -> Profile:
     try:
-        return load_profile(name)
+        profile = load_profile(name)
+        return borrowing(profile, dictionary_from) if dictionary_from else profile
     except ParameterError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -1,12 +1,15 @@
-"""What chapters may be run with, each within the range that can work."""
+"""What chapters and commands may be run with, each within the range that can work."""
 
 from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
+from multiscale import datasets
 from multiscale.config import (
+    DatasetSettings,
     Dictionary,
     ParameterError,
+    Profile,
     Scale,
     Settings,
     check_architecture,
@@ -66,3 +69,36 @@ def check_parameters(parameters: dict) -> None:
         raise ParameterError(
             f"level: expected less than n_levels={checked.n_levels}, got {checked.level}"
         )
+
+
+def borrowing(profile: Profile, source: str) -> Profile:
+    """A profile whose dictionaries are learned on another data set.
+
+    Parameters
+    ----------
+    profile : Profile
+        Whose data set they are used on.
+    source : str
+        Name of the other data set, of which as many clips are used; or the path of a profile
+        (``.yaml``) whose data set is meant.
+
+    Returns
+    -------
+    Profile
+        With ``dictionary_from``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such data set or profile.
+    """
+    if source.endswith(".yaml"):
+        elsewhere = load_profile(source).dataset
+    elif source in datasets.PREPARERS:
+        elsewhere = DatasetSettings(name=source, n_clips=profile.dataset.n_clips)
+    else:
+        known = ", ".join(datasets.PREPARERS)
+        raise ParameterError(
+            f"dictionary-from: expected one of {known} or a .yaml file, got {source!r}"
+        )
+    return profile.model_copy(update={"dictionary_from": elsewhere})

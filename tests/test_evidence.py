@@ -1,0 +1,64 @@
+"""Effects and their intervals, on made-up results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_claims import made_up, papers
+
+from multiscale.architectures import PAPERS_BEST
+from multiscale.evidence import N_BOOTSTRAP, Evidence
+from multiscale.experiments import Experiment
+
+BEST = Experiment(task="tagging", architecture=PAPERS_BEST)
+WORSE = Experiment(task="tagging", architecture=PAPERS_BEST.model_copy(update={"pooling": "mean"}))
+RIGHT = made_up(papers)
+
+
+def test_a_change_has_the_sign_of_the_difference_and_an_interval_around_it():
+    effect = RIGHT.change(BEST, WORSE)
+    assert effect.low < effect.value < effect.high
+    assert effect.low > 0
+    back = RIGHT.change(WORSE, BEST)
+    assert (back.value, back.low, back.high) == pytest.approx(
+        (-effect.value, -effect.high, -effect.low)
+    )
+    assert effect.n_runs == 3
+
+
+def test_nothing_changes_from_an_experiment_to_itself():
+    effect = RIGHT.change(BEST, BEST)
+    assert (effect.value, effect.low, effect.high) == (0, 0, 0)
+
+
+def test_less_confidence_is_a_narrower_interval():
+    def width(confidence: float) -> float:
+        RIGHT.confidence = confidence
+        effect = RIGHT.change(BEST, WORSE)
+        return effect.high - effect.low
+
+    widths = [width(confidence) for confidence in (0.5, 0.8, 0.95)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+def test_a_best_of_lies_within_its_interval():
+    """The greatest of many noisy values is greater still in resamples: that bias is taken back."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((1 + N_BOOTSTRAP, 50))
+    values[0] = 0
+    effect = RIGHT.effect(values.max(axis=1))
+    assert effect.high < 0 < values.max(axis=1)[1:].min()
+
+
+def test_the_first_scores_are_those_of_the_sample():
+    scores = RIGHT.tag_scores(BEST)
+    assert scores.shape == (1 + N_BOOTSTRAP, len(RIGHT.tag_names))
+    assert RIGHT.scores(BEST)[0] == pytest.approx(scores[0].mean())
+
+
+def test_what_is_missing_has_no_effect():
+    nothing = Evidence({}, np.zeros((5, 1), bool), ["slow"], np.array(list("aabbc")))
+    assert nothing.scores(BEST) is None
+    assert nothing.change(BEST, WORSE) is None
+    assert nothing.chosen([BEST]) is None

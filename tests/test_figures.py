@@ -1,0 +1,56 @@
+"""Figures of results: what is missing is shown, and the data is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from multiscale import figures
+from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS
+
+ROWS = [
+    {"scale": scale, "window_length": length, "dictionary": str(dictionary), "test": score}
+    for scale in SCALES
+    for length in WINDOW_LENGTHS[scale]
+    for dictionary in DICTIONARIES
+    for score in (0.8, 0.9)
+]
+
+
+def crosses(figure) -> int:
+    lines = figure.axes[0].get_lines()
+    return sum(len(line.get_xdata()) for line in lines if line.get_marker() == "x")
+
+
+def test_missing_architectures_are_crossed_out():
+    full = pd.DataFrame(ROWS)
+    assert crosses(figures.architectures(full, "AUC", "data: d")) == 0
+    partial = full[full["dictionary"] != "1000"].iloc[2:]
+    assert crosses(figures.architectures(partial, "AUC", "data: d")) == 7 + 1
+    assert crosses(figures.architectures(full[:0], "AUC", "data: d")) == 28
+
+
+def test_results_say_which_data_they_are_from():
+    tags = pd.DataFrame(np.full((2, 3), 0.7), ["slow", "fast"], ["all", "0", "1"])
+    effects = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "effect": [0.1, np.nan],
+            "low": [0, np.nan],
+            "high": [0.2, np.nan],
+            "verdict": ["holds", "missing"],
+        }
+    )
+    for figure in (
+        figures.architectures(pd.DataFrame(ROWS), "AUC", "data: d, 5 clips"),
+        figures.timescales_of_tags(tags, "data: d, 5 clips"),
+        figures.leanings(tags[["0", "1"]], "data: d, 5 clips"),
+        figures.effects(effects, "effect", "data: d, 5 clips"),
+    ):
+        assert figure.axes[0].get_title(loc="right") == "data: d, 5 clips"
+
+
+def test_a_leaning_marks_the_best_level():
+    table = pd.DataFrame([[0.6, 0.9, 0.7], [0.8, 0.5, 0.6]], ["slow", "fast"], ["0", "1", "2"])
+    dots = figures.leanings(table, "d").axes[0].get_lines()[0]
+    assert list(dots.get_xdata()) == [1.5, 0.5]
