@@ -32,7 +32,7 @@ PROFILE = Profile(
 
 def prepare(settings: DatasetSettings) -> ClipDataset:
     """Clips in which an artist has a register, one tag tells bright clips, another noisy ones."""
-    folder = data_home() / "datasets" / "made_up"
+    folder = data_home() / "datasets" / f"made_up-{settings.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(settings.seed)
     n_samples = round(settings.clip_seconds * 16_000)

@@ -256,7 +256,7 @@ def test_what_is_refused():
 def test_precision_counts_the_nearest_of_the_same_artist():
     rng = np.random.default_rng(0)
     places = rng.standard_normal((30, 5))
-    artists = np.array(["a", "b", "c"])[rng.integers(3, size=30)]
+    artists = np.array(["a", "b", "c"], object)[rng.integers(3, size=30)]
     artists[0] = "alone"
     found = similarity.clip_precision(places, artists, n_neighbours=4)
     assert np.isnan(found[0])
