@@ -18,6 +18,7 @@ from multiscale.scales import (
     make_levels,
     multiresolution,
     reconstruct,
+    resolution,
     upsample,
 )
 from multiscale.spectrogram import log_mel
@@ -180,3 +181,12 @@ def test_make_levels_refuses(clips):
             make_levels(clips[0], scale, 2, pooling_length=283)
         with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 282, .*got 0"):
             make_levels(clips[0], scale, 2, pooling_length=0)
+
+
+@pytest.mark.parametrize("double_hop", [False, True])
+def test_chosen_frames_are_those_of_the_whole(clips, double_hop):
+    whole = multiresolution(clips[0], 4, double_hop=double_hop)
+    for level, frames in enumerate(whole):
+        chosen = np.array([0, 3, len(frames) - 1])
+        some = resolution(clips[0], level, double_hop=double_hop, chosen=chosen)
+        torch.testing.assert_close(some, frames[chosen])

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiscale.config import ParameterError
-from multiscale.windows import frame_windows, pooling_windows, sample_windows
+from multiscale.windows import (
+    frame_windows,
+    pooling_windows,
+    sample_places,
+    sample_windows,
+    windows_at,
+)
 
 
 def numbered(n_frames: int, n_mels: int = 3) -> torch.Tensor:
@@ -96,3 +102,14 @@ def test_windows_that_do_not_fit(window_length):
 def test_pooling_windows_that_do_not_fit(pooling_length):
     with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 8, .*got"):
         pooling_windows(numbered(8), pooling_length)
+
+
+def test_places_are_the_frames_of_the_windows():
+    level = numbered(60)
+    places = sample_places(60, 3, 20, 12, np.random.default_rng(0))
+    assert places.shape == (12, 3)
+    assert (np.diff(places, axis=1) == 1).all()
+    assert (places[:, 0] // 20 == places[:, -1] // 20).all(), "a window crosses pooling windows"
+    rows = windows_at(level, places)
+    assert torch.equal(rows[:, : level.shape[1]], level[places[:, 0]])
+    assert torch.equal(rows[:, -level.shape[1] :], level[places[:, -1]])

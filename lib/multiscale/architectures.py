@@ -81,9 +81,6 @@ PAPERS_BEST = Architecture(scale="laplacian", window_length=1, dictionary=500)
 SIMILARITY_BEST = Architecture(scale="gaussian", window_length=2, dictionary=500)
 """The best for similarity (§5.1); of the dictionaries, the paper names 500 as better than 1000."""
 
-SINGLE_TIMESCALE = Architecture(scale="gaussian", n_levels=1)
-"""The pipeline of §2 on the mel-spectrogram alone."""
-
 NOT_WHITENED = PAPERS_BEST.model_copy(update={"whiten": False})
 DOUBLED_HOP = Architecture(scale="multiresolution", double_hop=True)
 POOLED = {name: PAPERS_BEST.model_copy(update={"pooling": name}) for name in ("mean", "min", "var")}

@@ -18,12 +18,12 @@ from multiscale.architectures import (
     NOT_WHITENED,
     PAPERS_BEST,
     POOLED,
-    SINGLE_TIMESCALE,
     Architecture,
 )
 from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS
 from multiscale.evidence import Effect, Evidence
 from multiscale.experiments import Experiment
+from multiscale.grid import SINGLE_TIMESCALE
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told at this size"
 
@@ -221,7 +221,7 @@ def _beats(better: Architecture, worse: Sequence[Architecture]):
 
 def _several_timescales(evidence: Evidence) -> Effect | None:
     every = evidence.scores(_tagging(PAPERS_BEST))
-    single = evidence.scores(_tagging(SINGLE_TIMESCALE))
+    single = evidence.scores(SINGLE_TIMESCALE)
     alone = _levels(evidence)
     if every is None or single is None or alone is None:
         return None

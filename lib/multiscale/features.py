@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,8 @@ from multiscale.config import (
 )
 from multiscale.encoding import POOLINGS, Encoder, Stack, encode, fit_whitening
 from multiscale.kmeans import SphericalKMeans
-from multiscale.scales import KERNELS, make_levels, pooling_lengths
-from multiscale.windows import pooling_windows, sample_windows
+from multiscale.scales import KERNELS, make_levels, pooling_lengths, resolution
+from multiscale.windows import pooling_windows, sample_places, windows_at
 
 PARTS = ("components", "variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
@@ -258,6 +258,33 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def _levels(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[list]:
         """Representations of the clips, a batch at a time."""
+        for batch in self._batches(X, what):
+            yield make_levels(
+                batch,
+                self.scale,
+                self.n_levels,
+                self.spectrogram,
+                self.pooling_length,
+                self.kernel,
+                self.double_hop,
+            )
+
+    def _takers(self, X: Sequence[np.ndarray] | np.ndarray) -> Iterator[Callable]:
+        """For each clip, a function of level and places that gives the windows there."""
+        if self.scale != "multiresolution":
+            for levels in self._levels(X, "windows"):
+                for clip in zip(*levels, strict=True):
+                    yield lambda level, places, clip=clip: windows_at(clip[level], places)
+            return
+        # Few of the many frames are wanted, and those of long windows take long.
+        for batch in self._batches(X, "windows"):
+            for clip in batch:
+                yield lambda level, places, clip=clip: resolution(
+                    clip, level, self.spectrogram, self.double_hop, places.ravel()
+                ).reshape(len(places), -1)
+
+    def _batches(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[torch.Tensor]:
+        """Clips that have been checked, (n_clips, n_samples), some at a time."""
         settings = self.spectrogram or SpectrogramSettings()
         device = select_device(self.device)
         # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
@@ -275,21 +302,18 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
                         f"got {len(clip)}"
                     )
                 batch.append(clip)
-            yield make_levels(
-                torch.as_tensor(np.stack(batch), device=device),
-                self.scale,
-                self.n_levels,
-                settings,
-                self.pooling_length,
-                self.kernel,
-                self.double_hop,
-            )
+            yield torch.as_tensor(np.stack(batch), device=device)
+
+    def _n_pooling_windows(self, clip: np.ndarray) -> int:
+        settings = self.spectrogram or SpectrogramSettings()
+        return (1 + len(clip) // settings.hop_length) // self.pooling_length
 
     def _check_parameters(self) -> None:
         check_architecture(
             self.scale, self.window_length, self.dictionary, self.n_levels, self.pooling_length
         )
         check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
+        select_device(self.device)
         if self.pooling not in POOLINGS:
             raise ParameterError(
                 f"pooling: expected one of {', '.join(POOLINGS)}, got {self.pooling!r}"
@@ -309,11 +333,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def _check_enough_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
         """Refuse more means than the coarsest level has windows, before any work."""
-        settings = self.spectrogram or SpectrogramSettings()
-        frames = 1 + len(audio.check(X[0], name="clip 0")) // settings.hop_length
+        n_pools = self._n_pooling_windows(audio.check(X[0], name="clip 0"))
         coarsest = self._pooling_lengths()[-1]
         positions = coarsest - self.window_length + 1
-        there = len(X) * (frames // self.pooling_length) * positions
+        there = len(X) * n_pools * positions
         usable = min(self.n_windows, there)
         if self.dictionary != "pca" and self.dictionary > usable > 0:
             raise ParameterError(
@@ -454,15 +477,14 @@ def _sample(
         for x in learners
     }
     sampled = {window_length: [[] for _ in lengths] for window_length in sorted(streams)}
+    n_pools = first._n_pooling_windows(X[0])
     # Clip by clip, so that the windows drawn do not depend on the size of a batch.
-    batches = first._levels(X, "windows")
-    clips = (clip for levels in batches for clip in zip(*levels, strict=True))
-    for clip, share in zip(clips, shares, strict=True):
+    for take, share in zip(first._takers(X), shares, strict=True):
         for window_length, by_level in sampled.items():
             rng = streams[window_length]
-            for level, length, windows in zip(clip, lengths, by_level, strict=True):
-                chosen = sample_windows(level, window_length, length, share, rng)
-                windows.append(chosen.cpu().numpy())
+            for level, (length, windows) in enumerate(zip(lengths, by_level, strict=True)):
+                places = sample_places(n_pools * length, window_length, length, share, rng)
+                windows.append(take(level, places).cpu().numpy())
     return {
         window_length: [np.concatenate(windows) for windows in by_level]
         for window_length, by_level in sampled.items()

@@ -192,7 +192,10 @@ def _learn(cell: Cell, calibration: Calibration) -> Cost:
             disk += 8 * values * kept + 4 * features * kept
             memory += 4 * sampled * values / len(cell.architectures)
     scale = cell.architectures[0].scale
-    return Cost(flop, disk, memory, n_train * calibration.seconds[scale] + flop / calibration.flops)
+    seconds = n_train * calibration.seconds[scale]
+    if scale == "multiresolution":  # only the frames that are sampled are computed
+        seconds *= min(1, learning.n_windows / (n_train * _clip_frames(cell)))
+    return Cost(flop, disk, memory, seconds + flop / calibration.flops)
 
 
 def _extract(cell: Cell, calibration: Calibration) -> Cost:

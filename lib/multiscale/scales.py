@@ -62,12 +62,36 @@ def multiresolution(
         If ``n_levels`` is less than 1.
     """
     _check_levels(n_levels)
+    return [resolution(signal, level, settings, double_hop) for level in range(n_levels)]
+
+
+def resolution(
+    signal: np.ndarray | torch.Tensor,
+    level: int,
+    settings: SpectrogramSettings | None = None,
+    double_hop: bool = False,
+    chosen: np.ndarray | None = None,
+) -> torch.Tensor:
+    """One level of :func:`multiresolution`.
+
+    Parameters
+    ----------
+    signal, settings, double_hop
+        As :func:`multiresolution`.
+    level : int
+        From 0, the finest.
+    chosen : ndarray of int, optional
+        Frames to compute; by default all.
+
+    Returns
+    -------
+    Tensor of shape (..., n_frames, n_mels)
+        The spectrogram with a window of ``2**level`` times that of level 0.
+    """
     settings = settings or SpectrogramSettings()
-    hops = [settings.hop_length * (2**level if double_hop else 1) for level in range(n_levels)]
-    return [
-        log_mel(signal, settings.model_copy(update={"hop_length": hop}), settings.n_fft * 2**level)
-        for level, hop in enumerate(hops)
-    ]
+    hop = settings.hop_length * (2**level if double_hop else 1)
+    settings = settings.model_copy(update={"hop_length": hop})
+    return log_mel(signal, settings, settings.n_fft * 2**level, chosen)
 
 
 def gaussian_pyramid(

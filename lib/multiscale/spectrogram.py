@@ -26,6 +26,7 @@ def log_mel(
     signal: np.ndarray | torch.Tensor,
     settings: SpectrogramSettings | None = None,
     n_fft: int | None = None,
+    chosen: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Log-scaled mel-spectrogram, ``log(1 + C M |STFT|)``.
 
@@ -38,6 +39,8 @@ def log_mel(
     n_fft : int, optional
         Window in samples; by default ``settings.n_fft``. Higher levels of the multiresolution
         spectrogram (§3.1) pass longer ones.
+    chosen : ndarray of int, optional
+        Frames to compute; by default all.
 
     Returns
     -------
@@ -64,6 +67,8 @@ def log_mel(
             f"got {tuple(signal.shape)}"
         )
     frames = F.pad(signal, (n_fft // 2, n_fft // 2)).unfold(-1, n_fft, settings.hop_length)
+    if chosen is not None:
+        frames = frames[..., torch.as_tensor(chosen, device=signal.device), :]
     window = torch.hann_window(n_fft, device=signal.device)
     blocks = _mel_blocks(settings, n_fft, signal.device)
     n_clips = signal.shape[0] if signal.ndim == 2 else 1

@@ -65,29 +65,25 @@ def frame_windows(level: torch.Tensor, window_length: int, pooling_length: int) 
     ParameterError
         If a window does not fit into a pooling window.
     """
-    if not 1 <= window_length <= pooling_length:
-        raise ParameterError(
-            f"window_length: expected 1 to {pooling_length}, the frames of a pooling window, "
-            f"got {window_length}"
-        )
+    _check_window(window_length, pooling_length)
     pools = pooling_windows(level, pooling_length)
     # unfold puts the frames of a window last: (..., n_positions, n_mels, window_length)
     return pools.unfold(-2, window_length, 1).transpose(-1, -2).flatten(-2)
 
 
-def sample_windows(
-    level: torch.Tensor,
+def sample_places(
+    n_frames: int,
     window_length: int,
     pooling_length: int,
     n_windows: int,
     rng: np.random.Generator,
-) -> torch.Tensor:
-    """Draw windows at random, without replacement (§2.1).
+) -> np.ndarray:
+    """Draw windows of a level at random, without replacement (§2.1): the frames they are made of.
 
     Parameters
     ----------
-    level : Tensor of shape (..., n_frames, n_mels)
-        One level of one clip or several.
+    n_frames : int
+        Frames of the level of one clip.
     window_length, pooling_length : int
         As :func:`frame_windows`.
     n_windows : int
@@ -97,11 +93,57 @@ def sample_windows(
 
     Returns
     -------
+    ndarray of shape (n_windows or fewer, window_length), int
+        Frames of each window, in order of time.
+
+    Raises
+    ------
+    ParameterError
+        As :func:`frame_windows`.
+    """
+    _check_window(window_length, pooling_length)
+    n_positions = pooling_length - window_length + 1
+    n_there = n_frames // pooling_length * n_positions
+    chosen = np.arange(n_there)
+    if n_there > n_windows:
+        chosen = np.sort(rng.choice(n_there, n_windows, replace=False))
+    pool, position = np.divmod(chosen, n_positions)
+    return (pool * pooling_length + position)[:, None] + np.arange(window_length)
+
+
+def sample_windows(
+    level: torch.Tensor,
+    window_length: int,
+    pooling_length: int,
+    n_windows: int,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Windows of a level, (n_frames, n_mels), at :func:`sample_places`, whose arguments it takes.
+
+    Parameters
+    ----------
+    level : Tensor of shape (n_frames, n_mels)
+        One level of one clip.
+    window_length, pooling_length, n_windows, rng
+        As :func:`sample_places`.
+
+    Returns
+    -------
     Tensor of shape (n_windows or fewer, window_length * n_mels)
         In order of time.
     """
-    windows = frame_windows(level, window_length, pooling_length).flatten(0, -2)
-    if len(windows) <= n_windows:
-        return windows
-    chosen = np.sort(rng.choice(len(windows), n_windows, replace=False))
-    return windows[torch.as_tensor(chosen, device=windows.device)]
+    places = sample_places(level.shape[-2], window_length, pooling_length, n_windows, rng)
+    return windows_at(level, places)
+
+
+def windows_at(level: torch.Tensor, places: np.ndarray) -> torch.Tensor:
+    """Windows of a level, (n_frames, n_mels), at places that were sampled: one row for each."""
+    return level[torch.as_tensor(places, device=level.device)].flatten(-2)
+
+
+def _check_window(window_length: int, pooling_length: int) -> None:
+    if not 1 <= window_length <= pooling_length:
+        raise ParameterError(
+            f"window_length: expected 1 to {pooling_length}, the frames of a pooling window, "
+            f"got {window_length}"
+        )
