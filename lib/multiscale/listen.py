@@ -17,11 +17,13 @@ from pathlib import Path
 
 import librosa
 import numpy as np
+import pandas as pd
 import soundfile
 import torch
 from IPython.display import HTML
 
 from multiscale.config import SpectrogramSettings
+from multiscale.datasets import ClipDataset
 from multiscale.encoding import Encoder
 from multiscale.spectrogram import log_mel, mel_filter_bank
 
@@ -75,6 +77,36 @@ def players(*items: HTML) -> HTML:
     """Several players side by side, as many to a row as fit."""
     inside = "".join(item.data for item in items)
     return HTML(f'<div class="players">{inside}</div>')
+
+
+def clip(dataset: ClipDataset, index: int, words: str = "", **options) -> HTML:
+    """A player of a clip, with its author and its terms.
+
+    Parameters
+    ----------
+    dataset : ClipDataset
+        The clips.
+    index : int
+        Which.
+    words : str, default=""
+        What the clip is here, such as ``"nearest"``; comes first.
+    **options
+        As for :func:`player`.
+
+    Returns
+    -------
+    IPython.display.HTML
+        As of :func:`player`.
+    """
+    caption = ": ".join(part for part in (words, credit(dataset.clips.iloc[index])) if part)
+    return player(dataset[int(index)], caption, sample_rate=dataset.sample_rate, **options)
+
+
+def credit(row: pd.Series) -> str:
+    """Artist, title and terms of a clip, from its row in the table, as far as they are known."""
+    known = {name: str(value) for name, value in row.items() if not pd.isna(value) and value != ""}
+    who = known.get("artist", "artist unknown")
+    return f"{who}, {known.get('title', 'untitled')} ({known.get('licence', 'terms not stated')})"
 
 
 def vocode(

@@ -35,7 +35,7 @@ def table(frame: pd.DataFrame, name: str, **layout: str) -> HTML:
     """
     properties = {key.replace("_", "-"): value for key, value in layout.items()}
     styled = frame.style.hide(axis="index").set_uuid(name).set_properties(**properties)
-    return HTML(styled.to_html())
+    return HTML(styled.format(escape="html").to_html())  # a file may be named as it likes
 
 
 def _line_colours(names: pd.Series) -> list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -47,7 +48,13 @@ def search(
     return figure
 
 
-def clip_map(points: np.ndarray, artists: np.ndarray, n_named: int = 10, seed: int = 0) -> Figure:
+def clip_map(
+    points: np.ndarray,
+    artists: np.ndarray,
+    n_named: int = 10,
+    seed: int = 0,
+    axes: tuple[str, str] = ("first principal axis", "second principal axis"),
+) -> Figure:
     """Clips in two dimensions, some artists in colour.
 
     Parameters
@@ -55,27 +62,30 @@ def clip_map(points: np.ndarray, artists: np.ndarray, n_named: int = 10, seed: i
     points : ndarray of shape (n_clips, 2)
         Places.
     artists : ndarray of shape (n_clips,)
-        Artist of each clip.
+        Artist of each clip; None or NaN where unknown.
     n_named : int
         Artists shown in colour; the others are grey.
     seed : int
         Of their choice.
+    axes : pair of str
+        What the two dimensions are.
 
     Returns
     -------
     Figure
-        One panel with a legend.
+        One panel, with a legend where an artist has several clips.
     """
     figure, ax = new_figure(height=4.4)
-    names, counts = np.unique(artists.astype(str), return_counts=True)
-    several = names[counts > 1]
+    counts = pd.Series(artists).value_counts()
+    several = np.sort(counts.index[counts > 1].to_numpy(str))
     rng = np.random.default_rng(seed)
     named = np.sort(rng.choice(several, min(n_named, len(several)), replace=False))
-    ax.scatter(*points.T, s=14, color="0.85", linewidths=0)
+    ax.scatter(*points.T, s=14, color="0.85" if len(named) else "tab:blue", linewidths=0)
     for name, colour in zip(named, sns.color_palette("tab10", len(named)), strict=True):
         ax.scatter(*points[artists == name].T, s=34, color=colour, label=name)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="artist")
-    ax.set(xticks=[], yticks=[], xlabel="first principal axis", ylabel="second principal axis")
+    if len(named):
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="artist")
+    ax.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
     return figure
 
 

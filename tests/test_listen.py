@@ -1,0 +1,58 @@
+"""What a chapter plays: sound that is there, with whose it is and on which terms."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from conftest import SAMPLE_RATE, make_clip
+
+from multiscale import listen
+from multiscale.datasets import ClipDataset
+
+
+@pytest.fixture
+def music(tmp_path):
+    """Two clips, one of which little is known of."""
+    rows = []
+    for index, (artist, title, licence) in enumerate(
+        [("Anna <Blume>", "One & two", "CC0"), (None, "", "")]
+    ):
+        path = f"{index}.wav"
+        soundfile.write(tmp_path / path, 0.1 * make_clip(index), SAMPLE_RATE)
+        row = {"path": path, "split": "train", "artist": artist, "title": title}
+        rows.append({**row, "licence": licence})
+    tags = np.zeros((2, 0), bool)
+    return ClipDataset("made up", tmp_path, pd.DataFrame(rows), tags, (), SAMPLE_RATE, "")
+
+
+def sound(player) -> np.ndarray:
+    inside = re.search(r"base64,([^\"]+)", player.data).group(1)
+    return soundfile.read(io.BytesIO(base64.b64decode(inside)))[0]
+
+
+def test_a_clip_is_credited_as_far_as_it_is_known(music):
+    told = [listen.credit(row) for _, row in music.clips.iterrows()]
+    assert told[0] == "Anna <Blume>, One & two (CC0)"
+    assert told[1] == "artist unknown, untitled (terms not stated)"
+
+
+def test_a_player_of_a_clip_says_what_it_is_and_whose(music):
+    player = listen.clip(music, 0, "nearest")
+    assert "nearest: Anna &lt;Blume&gt;, One &amp; two (CC0)" in player.data
+
+
+def test_a_player_sounds_and_is_as_long_as_asked(music):
+    heard = sound(listen.clip(music, 1, seconds=2.0))
+    assert len(heard) == pytest.approx(2 * SAMPLE_RATE, abs=3000)  # MP3 has frames
+    assert np.sqrt(np.mean(heard**2)) == pytest.approx(listen.LOUDNESS, rel=0.3)
+
+
+def test_a_quiet_clip_may_stay_quiet(music):
+    quiet, brought_up = (listen.clip(music, 0, keep_level=keep) for keep in (True, False))
+    assert np.std(sound(quiet)) < 0.5 * np.std(sound(brought_up))
