@@ -113,3 +113,9 @@ def test_places_are_the_frames_of_the_windows():
     rows = windows_at(level, places)
     assert torch.equal(rows[:, : level.shape[1]], level[places[:, 0]])
     assert torch.equal(rows[:, -level.shape[1] :], level[places[:, -1]])
+
+
+def test_windows_of_several_clips():
+    clips = torch.stack([numbered(40), numbered(40) + 1000])
+    drawn = sample_windows(clips, 2, 20, 1000, np.random.default_rng(0))
+    assert torch.equal(drawn, frame_windows(clips, 2, 20).flatten(0, -2))

@@ -118,12 +118,12 @@ def sample_windows(
     n_windows: int,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Windows of a level, (n_frames, n_mels), at :func:`sample_places`, whose arguments it takes.
+    """Windows of a level at :func:`sample_places`.
 
     Parameters
     ----------
-    level : Tensor of shape (n_frames, n_mels)
-        One level of one clip.
+    level : Tensor of shape (..., n_frames, n_mels)
+        One level of one clip or several.
     window_length, pooling_length, n_windows, rng
         As :func:`sample_places`.
 
@@ -132,8 +132,9 @@ def sample_windows(
     Tensor of shape (n_windows or fewer, window_length * n_mels)
         In order of time.
     """
-    places = sample_places(level.shape[-2], window_length, pooling_length, n_windows, rng)
-    return windows_at(level, places)
+    frames = pooling_windows(level, pooling_length).flatten(0, -2)  # of all clips
+    places = sample_places(len(frames), window_length, pooling_length, n_windows, rng)
+    return windows_at(frames, places)
 
 
 def windows_at(level: torch.Tensor, places: np.ndarray) -> torch.Tensor:
