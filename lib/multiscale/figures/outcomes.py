@@ -127,7 +127,7 @@ def leanings(table: pd.DataFrame, data: str) -> Figure:
     return figure
 
 
-def effects(table: pd.DataFrame, label: str, data: str) -> Figure:
+def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None = None) -> Figure:
     """Effects with their intervals, one under the other.
 
     Parameters
@@ -138,6 +138,8 @@ def effects(table: pd.DataFrame, label: str, data: str) -> Figure:
         What the effect is.
     data : str
         The data that it is from, to be written on the figure.
+    linear_to : float, optional
+        Where the axis turns from linear to logarithmic, for effects of very different sizes.
 
     Returns
     -------
@@ -154,6 +156,8 @@ def effects(table: pd.DataFrame, label: str, data: str) -> Figure:
         ax.plot([low, high], [row, row], color=colour, linewidth=2)
         ax.plot([effect], [row], "o", color=colour, markersize=5)
     ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
+    if linear_to is not None:
+        ax.set_xscale("symlog", linthresh=linear_to)
     ax.set_yticks(rows, table["name"])
     ax.set(xlabel=label, ylim=(-0.7, len(table) - 0.3))
     ax.grid(axis="y", linewidth=0.4)
