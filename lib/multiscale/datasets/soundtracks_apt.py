@@ -43,7 +43,7 @@ class Offer:
     size : int
         In bytes.
     algorithm, digest : str
-        Hash that apt's signed lists give, and its name in :mod:`hashlib`.
+        Hash that apt's signed lists give, and its name as Python has it.
     """
 
     package: str
