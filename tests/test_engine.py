@@ -105,6 +105,16 @@ def test_what_failed_is_left_alone_if_asked(monkeypatch):
     assert work[-1].is_done
 
 
+def test_a_dictionary_that_is_too_large_leaves_the_others_alone():
+    small = WANTED[0].architecture
+    large = small.model_copy(update={"dictionary": 200})  # the profile samples 300 windows
+    larger = small.model_copy(update={"dictionary": 301})
+    wanted = [Experiment(task="tagging", architecture=a) for a in (small, large, larger)]
+    failed = engine.run(cells.of(made_up.PROFILE, wanted), n_workers=0)
+    assert set(failed) == {str(wanted[-1])}
+    assert "expected at most" in failed[str(wanted[-1])]
+
+
 def test_what_needs_a_failed_cell_is_not_begun(monkeypatch):
     def fail(*_, **__):
         raise MemoryError("no room")

@@ -91,16 +91,24 @@ def prepare_data(profile: Profile) -> Ready:
     -------
     Ready
         Nothing has failed.
+
+    Raises
+    ------
+    ParameterError
+        If there are too few clips for the dictionaries that chapters show.
     """
     import librosa
     import matplotlib.font_manager  # noqa: F401  (builds matplotlib's font cache)
 
     from multiscale import datasets
+    from multiscale.architectures import Architecture, feature_learner
 
     librosa.filters.mel(sr=16_000, n_fft=1024, n_mels=40)
     dataset = datasets.load(profile.dataset)
     if len(dataset.skipped):
         print(f"{len(dataset.skipped)} files could not be used: Section 4.1 lists them")
+    most = Architecture(scale="gaussian", window_length=4, dictionary=500)  # that a chapter needs
+    feature_learner(profile, most).check_windows(dataset.split("train"))
     return Ready(lacking=lacking(profile))
 
 

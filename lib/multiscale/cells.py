@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from multiscale import architectures, datasets, experiments, store
 from multiscale.architectures import Architecture
-from multiscale.config import DatasetSettings, Profile
+from multiscale.config import DatasetSettings, ParameterError, Profile
 from multiscale.datasets import ClipDataset
 from multiscale.experiments import Experiment
 
@@ -249,13 +249,31 @@ def _do(cell: Cell) -> None:
         return
     dataset = _dataset(cell.profile.dataset, store.data_home())
     if cell.kind == "learn":
-        architectures.learn(cell.profile, cell.architectures, dataset, cell.seed, progress=False)
+        architectures.learn(*_learnable(cell, dataset), dataset, cell.seed, progress=False)
     elif cell.kind == "extract":
         architectures.extract(
-            cell.profile, cell.architectures, cell.shard, dataset, cell.seed, progress=False
+            *_learnable(cell, dataset), cell.shard, dataset, cell.seed, progress=False
         )
     elif cell.kind == "train":
         experiments.run(cell.profile, cell.experiment, dataset, cell.seed)
+
+
+def _learnable(cell: Cell, dataset: ClipDataset) -> tuple[Profile, list[Architecture]]:
+    """The profile, and those architectures of a cell for which it has windows enough.
+
+    The others are left to fail by themselves, when they are asked for.
+    """
+    profile, possible = cell.profile, []
+    source = datasets.load(profile.dictionary_from) if profile.dictionary_from else dataset
+    train = source.split("train")
+    for architecture in cell.architectures:
+        try:
+            architectures.feature_learner(profile, architecture, cell.seed).check_windows(train)
+        except ParameterError:
+            continue
+        possible.append(architecture)
+    # Where none is possible, the error of the first tells why.
+    return profile, possible or list(cell.architectures)
 
 
 def _representations(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:

@@ -331,8 +331,19 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
                 f"variance: expected a share between 0 and 1, got {self.variance!r}"
             )
 
-    def _check_enough_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Refuse more means than the coarsest level has windows, before any work."""
+    def check_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
+        """Refuse more means than the coarsest level has windows, before any work.
+
+        Parameters
+        ----------
+        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+            As for :meth:`fit`; only the first clip is looked at, for its length.
+
+        Raises
+        ------
+        ParameterError
+            If there are fewer windows than means.
+        """
         n_pools = self._n_pooling_windows(audio.check(X[0], name="clip 0"))
         coarsest = self._pooling_lengths()[-1]
         positions = coarsest - self.window_length + 1
@@ -380,7 +391,7 @@ def fit_together(
     for learner in learners:
         learner._check_parameters()
         _check_any(X)
-        learner._check_enough_windows(X)
+        learner.check_windows(X)
         learner.encoders_, learner.sampled_ = [], []
     first = learners[0]
     seeds = np.random.SeedSequence(first.random_state).generate_state(first.n_levels)

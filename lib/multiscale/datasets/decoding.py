@@ -178,7 +178,9 @@ def _check_finite(path: Path, block: np.ndarray, seconds: float) -> None:
 
 def _said(error: Exception) -> str:
     """What libsndfile said of a file, without its path, in a line."""
-    return " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+    said = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+    # Its words for an MP3 that it cannot make out, though the file is there.
+    return "data that is no audio" if said.startswith("File does not exist") else said
 
 
 def write_clip(path: Path, signal: np.ndarray) -> None:
