@@ -119,8 +119,7 @@ def test_bad_rows_are_listed_with_their_lines_and_the_rest_is_used(music):
     soundfile.write(music / "nan.wav", np.full(9 * SAMPLE_RATE, np.nan), SAMPLE_RATE, "FLOAT")
     bad = {
         "": "line 13: expected a path, got nothing",
-        "gone.mp3": "line 14: expected a file (a path from the table's folder, or a whole one), "
-        "got nothing there",
+        "gone.mp3": "line 14: expected a file, got nothing there",
         "artist 0": "line 15: expected a file, got a folder",
         "artist 1/album/../album/0.wav": "line 16: the same file as in line 6",
         "x\0y.mp3": "line 17: expected a file, got nothing there",

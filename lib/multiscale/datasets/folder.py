@@ -177,6 +177,4 @@ def _find(folder: Path, name: str) -> Path:
             return Path(os.path.normpath(os.path.join(folder, spelling)))
     if os.path.isdir(os.path.join(folder, name)):
         raise ParameterError("expected a file, got a folder")
-    raise ParameterError(
-        "expected a file (a path from the table's folder, or a whole one), got nothing there"
-    )
+    raise ParameterError("expected a file, got nothing there")
