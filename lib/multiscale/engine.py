@@ -87,7 +87,7 @@ def run(
         with Client(scheduler) as client:
             return _run_on(client, todo)
     # In place of Dask's own, which has the C library give memory back after every step of
-    # training, and slows that by a fifth.
+    # training, and slows that by a quarter.
     environment = {"OMP_NUM_THREADS": str(cells.THREADS)}
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
