@@ -13,10 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from multiscale import store
 from multiscale.config import ParameterError
-from multiscale.store import artefact_path, atomic_write, cached, code_digest
+from multiscale.store import (
+    artefact_path,
+    atomic_write,
+    cached_file,
+    code_digest,
+    save_arrays,
+)
 
 
 @pytest.fixture
@@ -43,6 +50,11 @@ def refuse():
     raise AssertionError("computed again")
 
 
+def cached(settings, compute):
+    """Arrays as the pipeline keeps them, under the key of a module."""
+    return cached_file(artefact_path("kind", settings, "scales"), compute, save_arrays, load_file)
+
+
 def test_computed_once_and_the_same_from_disk(home):
     arrays = {
         "floats": np.random.default_rng(0).standard_normal((3, 4)),
@@ -51,8 +63,8 @@ def test_computed_once_and_the_same_from_disk(home):
         "number": np.array(0.25),
         "none": np.zeros((0, 3), np.int64),
     }
-    first = cached("kind", {"a": 1}, "scales", lambda: arrays)
-    second = cached("kind", {"a": 1}, "scales", refuse)
+    first = cached({"a": 1}, lambda: arrays)
+    second = cached({"a": 1}, refuse)
     for loaded in (first, second):
         assert loaded.keys() == arrays.keys()
         for name, array in arrays.items():
@@ -119,12 +131,12 @@ def test_unknown_makers_are_refused():
 @pytest.mark.parametrize("keep", [0, 5, 40, -1])
 def test_a_truncated_file_is_computed_again(home, keep):
     arrays = {"a": np.arange(100.0)}
-    cached("kind", {}, "scales", lambda: arrays)
+    cached({}, lambda: arrays)
     path = artefact_path("kind", {}, "scales")
     path.write_bytes(path.read_bytes()[:keep])
-    again = cached("kind", {}, "scales", lambda: {"a": arrays["a"] + 1})
+    again = cached({}, lambda: {"a": arrays["a"] + 1})
     np.testing.assert_array_equal(again["a"], arrays["a"] + 1)
-    np.testing.assert_array_equal(cached("kind", {}, "scales", refuse)["a"], arrays["a"] + 1)
+    np.testing.assert_array_equal(cached({}, refuse)["a"], arrays["a"] + 1)
 
 
 def files(home: Path) -> list[str]:
@@ -133,9 +145,9 @@ def files(home: Path) -> list[str]:
 
 def test_a_failed_compute_leaves_nothing(home):
     with pytest.raises(ZeroDivisionError, match="division"):
-        cached("kind", {}, "scales", lambda: 1 / 0)
+        cached({}, lambda: 1 / 0)
     assert files(home) == []
-    assert cached("kind", {}, "scales", lambda: {"a": np.ones(2)})["a"].sum() == 2
+    assert cached({}, lambda: {"a": np.ones(2)})["a"].sum() == 2
 
 
 def test_atomic_write_leaves_the_old_file_and_no_litter_on_failure(tmp_path):
@@ -179,6 +191,7 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from multiscale import store
+from safetensors.numpy import load_file, save_file
 
 def compute():
     with Path(sys.argv[1]).open("a") as log:
@@ -190,10 +203,10 @@ def save(arrays, path):
     path.write_bytes(b"half a file")
     Path(sys.argv[1]).open("a").write("saving\\n")
     time.sleep({in_save})
-    store.save_file(arrays, path)
+    save_file(arrays, path)
 
 path = store.artefact_path("kind", {{}}, "scales")
-print(store.cached_file(path, compute, save, store.load_file)["a"].sum())
+print(store.cached_file(path, compute, save, load_file)["a"].sum())
 """
 
 
@@ -220,9 +233,9 @@ def test_killed_while_at_it(home, tmp_path, stage):
     assert not path.exists()
     if stage == "computing":
         assert files(home) == []
-    arrays = cached("kind", {}, "scales", lambda: {"a": np.ones(3)})
+    arrays = cached({}, lambda: {"a": np.ones(3)})
     np.testing.assert_array_equal(arrays["a"], np.ones(3))
-    np.testing.assert_array_equal(cached("kind", {}, "scales", refuse)["a"], np.ones(3))
+    np.testing.assert_array_equal(cached({}, refuse)["a"], np.ones(3))
 
 
 def test_two_processes_compute_once(home, tmp_path):

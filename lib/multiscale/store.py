@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from multiscale.config import ParameterError, data_home
 
@@ -60,31 +60,6 @@ FLOW = (
     "cli",
 )
 """Modules in the order in which data flows; each imports only what stands to its left."""
-
-
-def cached(
-    name: str, settings: dict, made_by: str, compute: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Return arrays from disk, computing and storing them if they are not there.
-
-    Parameters
-    ----------
-    name : str
-        Kind of artefact; the folder it is kept in.
-    settings : dict
-        All that determines it besides code; JSON-able.
-    made_by : str
-        Module of :data:`FLOW` that makes it: its source, and that of all before it, is part of
-        the key.
-    compute : callable
-        Makes the arrays: a dict of name to ndarray.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The arrays.
-    """
-    return cached_file(artefact_path(name, settings, made_by), compute, save_arrays, load_file)
 
 
 def cached_file(
