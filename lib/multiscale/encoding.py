@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.decomposition import PCA
 
 from multiscale.config import ParameterError
@@ -183,7 +184,7 @@ def encode(frames: torch.Tensor, encoder: Encoder | Stack) -> torch.Tensor:
     bias = torch.as_tensor(encoder.bias, device=frames.device)
     # The convolution as one matrix product, which is faster for so few and so wide kernels.
     windows = frames.unfold(-2, weight.shape[2], 1).flatten(-2)
-    return (windows @ weight.flatten(1).T + bias).mT
+    return F.linear(windows, weight.flatten(1), bias).mT
 
 
 def encode_and_pool(

@@ -125,7 +125,8 @@ class _Progress:
 
     def show(self, running: Iterable[str]) -> None:
         """Name the cells under way."""
-        self.bar.set_postfix_str(f"{self.left} cells left; {' | '.join(running)}"[:160])
+        unit = "cell" if self.left == 1 else "cells"
+        self.bar.set_postfix_str(f"{self.left} {unit} left; {' | '.join(running)}"[:160])
 
     def finished(self, name: str) -> None:
         """Count a cell as done, or failed."""

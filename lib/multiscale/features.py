@@ -446,10 +446,15 @@ def _encode_levels(
     for window_length, by_level in stacks.items():
         group = [i for i, learner in enumerate(learners) if learner.window_length == window_length]
         for level, (frames, length) in enumerate(zip(levels, lengths, strict=True)):
-            code = encode(pooling_windows(frames, length), by_level[level])
             sizes = [learners[i].n_features_[level] for i in group]
-            for i, features in zip(group, code.split(sizes, dim=-2), strict=True):
-                parts[i].append(POOLINGS[learners[i].pooling](features))
+            pooled: list[list[torch.Tensor]] = [[] for _ in group]
+            for clip in pooling_windows(frames, length):
+                # The code of one clip at a time, which is large, but not for the cache.
+                code = encode(clip, by_level[level]).split(sizes, dim=-2)
+                for features, i, of_clips in zip(code, group, pooled, strict=True):
+                    of_clips.append(POOLINGS[learners[i].pooling](features))
+            for i, of_clips in zip(group, pooled, strict=True):
+                parts[i].append(torch.stack(of_clips))
     return parts
 
 

@@ -34,7 +34,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     signed : bool, default=False
         If False, a sample is assigned by the magnitude of its projection, as Coates & Ng do,
         so that a mean also stands for its mirror image; if True, by the projection itself.
-    batch_size : int, default=4096
+    batch_size : int, default=1024
         Samples worked on at once. Changes memory, and rounding, but not the algorithm.
     random_state : int, RandomState or None, default=None
         Of the initial means and of repairs.
@@ -65,7 +65,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_iter: int = 20,
         damping: float = 1.0,
         signed: bool = False,
-        batch_size: int = 4096,
+        batch_size: int = 1024,
         random_state=None,
         device: str = "auto",
     ):

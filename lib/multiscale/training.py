@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +25,13 @@ BATCH_SIZE = 128
 
 MOMENTUM = 0.9
 """Momentum of the descent (open in the paper)."""
+
+OPTIMISERS = {
+    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
+    "plain": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+}
+"""Gradient descent with momentum, without it, or Adam (open in the paper)."""
 
 UNSCALED_RATES = (1e-4, 3e-3)
 """Range of learning rates that a random search draws from for features as they are: their squares
@@ -130,7 +138,7 @@ def train(
             break
         if not going.all():
             active = active[going]
-            descent.keep(torch.as_tensor(np.flatnonzero(going), device=device))
+            descent.keep(np.flatnonzero(going).tolist())
     return runs
 
 
@@ -140,58 +148,52 @@ class _Descent:
     def __init__(
         self, parameters: Parameters, hyperparameters: list[Hyperparameters], optimiser: str
     ):
-        self.parameters = {name: value.clone() for name, value in parameters.items()}
-        self.velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        self.square = (
-            {name: torch.zeros_like(value) for name, value in parameters.items()}
-            if optimiser == "adam"
-            else {}
+        self.optimiser_class = OPTIMISERS[optimiser]
+        self._begin({name: value.clone() for name, value in parameters.items()}, hyperparameters)
+
+    def _begin(self, parameters: Parameters, hyperparameters: list[Hyperparameters]) -> None:
+        self.parameters = parameters
+        self.hyperparameters = hyperparameters
+        # One tensor for the product of all runs; each run's share of it, for its own step.
+        self.shares = {name: list(value) for name, value in parameters.items()}
+        self.optimiser = self.optimiser_class(
+            [
+                {
+                    "params": [self.shares[name][run] for name in names],
+                    "lr": chosen.learning_rate,
+                    "weight_decay": decay,
+                }
+                for run, chosen in enumerate(hyperparameters)
+                for decay, names in self._decays(chosen.weight_decay)
+            ],
+            fused=True,  # one pass over these large arrays
         )
-        self.steps = 0
-        device = next(iter(parameters.values())).device
-        self.learning_rate = torch.tensor([h.learning_rate for h in hyperparameters]).to(device)
-        self.weight_decay = torch.tensor([h.weight_decay for h in hyperparameters]).to(device)
-        self.momentum = 0.0 if optimiser == "plain" else MOMENTUM
+
+    def _decays(self, decay: float) -> list[tuple[float, list[str]]]:
+        biases = [name for name in self.parameters if name.startswith("bias")]
+        weights = [name for name in self.parameters if name not in biases]
+        return [(decay, weights), (0.0, biases)] if biases else [(decay, weights)]
 
     def step(self, loss: Callable[[Parameters], torch.Tensor]) -> None:
-        for value in self.parameters.values():
-            value.requires_grad_(True)
-        names = list(self.parameters)
+        watched = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
         # Runs do not share parameters, so the gradient of the sum holds each run's own.
-        gradients = torch.autograd.grad(
-            loss(self.parameters).sum(), [self.parameters[name] for name in names]
-        )
-        self.steps += 1
-        with torch.no_grad():
-            for name, gradient in zip(names, gradients, strict=True):
-                value = self.parameters[name].detach()
-                per_run = (-1,) + (1,) * (value.ndim - 1)
-                decay = self.weight_decay.view(per_run) * (not name.startswith("bias"))
-                direction = self._direction(name, gradient, value, decay)
-                value.addcmul_(direction, self.learning_rate.view(per_run), value=-1)
-                self.parameters[name] = value
+        gradients = torch.autograd.grad(loss(watched).sum(), list(watched.values()))
+        for shares, gradient in zip(self.shares.values(), gradients, strict=True):
+            for share, its_gradient in zip(shares, gradient.contiguous(), strict=True):
+                share.grad = its_gradient
+        self.optimiser.step()
+        self.optimiser.zero_grad()
 
-    def _direction(
-        self, name: str, gradient: torch.Tensor, value: torch.Tensor, decay: torch.Tensor
-    ) -> torch.Tensor:
-        velocity = self.velocity[name]
-        if not self.square:
-            # Few passes over these large arrays; none writes into a gradient, which may be shared.
-            torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
-            return velocity.addcmul_(value, decay)
-        gradient = gradient.addcmul(value, decay)
-        # Adam (Kingma & Ba, 2015), its second decay 0.999.
-        velocity.lerp_(gradient, 1 - self.momentum)
-        square = self.square[name].lerp_(gradient.square(), 0.001)
-        unbiased = velocity / (1 - self.momentum**self.steps)
-        return unbiased / ((square / (1 - 0.999**self.steps)).sqrt() + 1e-8)
-
-    def keep(self, runs: torch.Tensor) -> None:
+    def keep(self, runs: list[int]) -> None:
         """Go on with some of the runs only: the others have stopped."""
-        self.parameters = {name: value[runs] for name, value in self.parameters.items()}
-        self.velocity = {name: value[runs] for name, value in self.velocity.items()}
-        self.square = {name: value[runs] for name, value in self.square.items()}
-        self.learning_rate, self.weight_decay = self.learning_rate[runs], self.weight_decay[runs]
+        shares, state = self.shares, self.optimiser.state
+        self._begin(
+            {name: value[runs] for name, value in self.parameters.items()},
+            [self.hyperparameters[run] for run in runs],
+        )
+        for name, kept in self.shares.items():
+            for run, share in zip(runs, kept, strict=True):
+                self.optimiser.state[share] = state[shares[name][run]]
 
 
 def _start(parameters: Parameters, n_runs: int) -> Runs:
