@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 
@@ -148,15 +149,27 @@ def _run_here(todo: list[Cell]) -> dict[str, str]:
 def _run_on(client, todo: list[Cell]) -> dict[str, str]:
     from distributed import wait
 
-    futures = {}
-    for priority, cell in enumerate(todo):
-        before = [futures[name] for name in cell.needs if name in futures]
-        futures[cell.name] = client.submit(
-            run_cell, cell, *before, key=f"multiscale-{cell.name}", priority=-priority, pure=False
-        )
-    cell_of = {future: cell for cell, future in zip(todo, futures.values(), strict=True)}
-    failed, pending = {}, set(cell_of)
+    failed = {}
     with _Progress(todo) as progress:
+        # The longest training first: no worker is left with a long one when all others are done.
+        order = sorted(
+            todo,
+            key=lambda cell: progress.seconds[cell.name] if cell.kind == "train" else math.inf,
+            reverse=True,
+        )
+        futures = {}
+        for priority, cell in enumerate(order):
+            before = [futures[name] for name in cell.needs if name in futures]
+            futures[cell.name] = client.submit(
+                run_cell,
+                cell,
+                *before,
+                key=f"multiscale-{cell.name}",
+                priority=-priority,
+                pure=False,
+            )
+        cell_of = {futures[cell.name]: cell for cell in order}
+        pending = set(cell_of)
         while pending:
             progress.show(_under_way(client))
             try:
