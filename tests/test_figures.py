@@ -30,6 +30,15 @@ def test_missing_architectures_are_crossed_out():
     assert crosses(figures.architectures(full[:0], "AUC", "data: d")) == 28
 
 
+def test_missing_levels_are_crossed_out():
+    full = pd.DataFrame(np.full((2, 4), 0.7), ["slow", "fast"], ["all", "0", "1", "2"])
+    partial = full.assign(**{"all": np.nan, "1": np.nan})
+    assert crosses(figures.timescales_of_tags(full, "d")) == 0
+    assert crosses(figures.timescales_of_tags(partial, "d")) == 4  # two tags, two of their bars
+    assert crosses(figures.leanings(full[["0", "1", "2"]], "d")) == 0
+    assert crosses(figures.leanings(partial[["0", "1", "2"]], "d")) == 2
+
+
 def test_results_say_which_data_they_are_from():
     tags = pd.DataFrame(np.full((2, 3), 0.7), ["slow", "fast"], ["all", "0", "1"])
     effects = pd.DataFrame(

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from multiscale import datasets, experiments, grid, results, similarity
 from multiscale.architectures import Architecture
+from multiscale.config import ParameterError
 from multiscale.experiments import Experiment
 
 SMALL = {"n_levels": 2, "pooling_length": 16}
@@ -68,15 +69,35 @@ def test_artists_met_and_new_are_told_apart(dataset):
 
 def test_by_architecture_has_a_place_for_every_one(dataset):
     rows = [
-        {"scale": "gaussian", "window_length": 2, "dictionary": "500", "test": score}
-        for score in (0.4, 0.6)
+        {"scale": "gaussian", "window_length": 2, "dictionary": dictionary, "test": score}
+        for dictionary, score in (("500", 0.4), ("500", 0.6), ("pca", 0.7))
     ]
     table = results.by_architecture(pd.DataFrame(rows))
     assert table.shape == (7, 4)
-    assert table.notna().to_numpy().sum() == 1
+    assert table.notna().to_numpy().sum() == 2
     assert table.loc[("gaussian", 2), "500"] == pytest.approx(0.5)
     assert results.words("gaussian", 2, "500") == "gaussian, 2 frames, 500 means"
     assert results.words("laplacian", 1, "pca") == "laplacian, 1 frame, PCA"
+
+
+def test_one_architecture_cannot_be_compared(dataset):
+    table = results.results_table(made_up.PROFILE, WANTED[:1], dataset)
+    with pytest.raises(ParameterError, match="expected 2 architectures or more in the store"):
+        results.by_architecture(table)
+
+
+def test_a_missing_level_has_a_column_all_the_same(dataset):
+    whole = WANTED[0].architecture
+    with pytest.raises(ParameterError, match=r"expected a level of .* in the store, got none"):
+        results.by_level(made_up.PROFILE, whole, dataset)
+    experiments.run(made_up.PROFILE, grid.single_levels(whole)[1], dataset)
+    table = results.by_level(made_up.PROFILE, whole, dataset)
+    assert list(table.columns) == ["all", "0", "1"]
+    assert table["0"].isna().all()
+    runs = results.tag_table(made_up.PROFILE, WANTED[:1], dataset)
+    for tag, expected in runs.groupby("tag")["auc"].mean().items():
+        assert table.loc[tag, "all"] == pytest.approx(expected)
+    assert table["1"].between(0, 1).all()
 
 
 def test_summary_is_over_runs(dataset):

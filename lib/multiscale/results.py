@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from multiscale import similarity, tagging
+from multiscale import grid, similarity, tagging
 from multiscale.architectures import Architecture
-from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS, Profile
+from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS, ParameterError, Profile
 from multiscale.datasets import ClipDataset
 from multiscale.experiments import Experiment, TaskResult, stored_result
 
@@ -92,7 +92,18 @@ def by_architecture(
     DataFrame of shape (7, 4)
         Index (scale, window_length), columns the dictionaries as words; NaN where nothing has been
         computed.
+
+    Raises
+    ------
+    ParameterError
+        If there are not two architectures to compare.
     """
+    n_known = len(table[["scale", "window_length", "dictionary"]].drop_duplicates())
+    if n_known < 2:
+        raise ParameterError(
+            f"results: expected 2 architectures or more in the store to compare, got {n_known}; "
+            "`multiscale run` computes them"
+        )
     approaches = [(scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale]]
     index = pd.MultiIndex.from_tuples(approaches, names=["scale", "window_length"])
     columns = pd.Index([str(dictionary) for dictionary in DICTIONARIES], name="dictionary")
@@ -209,6 +220,41 @@ def tag_table(
                 rows.append(_columns(experiment) | row)
     names = [*IDENTIFYING, "run", "tag", "auc", "average_precision"]
     return pd.DataFrame(rows, columns=names)
+
+
+def by_level(
+    profile: Profile, architecture: Architecture, dataset: ClipDataset, seed: int = 0
+) -> pd.DataFrame:
+    """AUC of every tag from all levels together and from each alone, mean over runs (Fig. 6).
+
+    Parameters
+    ----------
+    profile, dataset, seed
+        As :func:`results_table`.
+    architecture : Architecture
+        Whose levels.
+
+    Returns
+    -------
+    DataFrame of shape (n_tags, 1 + n_levels)
+        Columns "all", "0", "1", ...; NaN where nothing has been computed. Without tags that all
+        test clips carry, or none.
+
+    Raises
+    ------
+    ParameterError
+        If no level has been computed.
+    """
+    levels = grid.single_levels(architecture)
+    whole = Experiment(task="tagging", architecture=architecture)
+    if len(missing(profile, levels, seed)) == len(levels):
+        raise ParameterError(
+            f"results: expected a level of {architecture} in the store, got none; "
+            "`multiscale run` computes them"
+        )
+    table = tag_table(profile, [whole, *levels], dataset, seed)
+    columns = pd.Index(["all", *(str(e.level) for e in levels)], name="level")
+    return table.pivot_table("auc", "tag", "level").reindex(columns=columns)
 
 
 def _columns(experiment: Experiment) -> dict:

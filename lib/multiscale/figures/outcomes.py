@@ -76,7 +76,8 @@ def timescales_of_tags(table: pd.DataFrame, data: str) -> Figure:
     Returns
     -------
     Figure
-        One group of bars per tag. Bars start at 0.5, the AUC of a guess.
+        One group of bars per tag. Bars start at 0.5, the AUC of a guess; a cross at the foot
+        stands for one that is missing.
     """
     figure, ax = new_figure(height=3.2)
     levels = [name for name in table.columns if name != "all"]
@@ -87,6 +88,7 @@ def timescales_of_tags(table: pd.DataFrame, data: str) -> Figure:
         places = np.arange(len(table)) + width * (step - (len(colours) - 1) / 2)
         words = "all levels" if name == "all" else f"level {name}"
         ax.bar(places, table[name] - 0.5, width, bottom=0.5, color=colour, label=words)
+        _cross_out(ax, places[table[name].isna()], colour)
     ax.set_xticks(range(len(table)), table.index, rotation=30, ha="right")
     ax.set(ylabel="AUC", ylim=(min(0.5, float(table.min(axis=None))), 1))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -108,7 +110,8 @@ def leanings(table: pd.DataFrame, data: str) -> Figure:
     Returns
     -------
     Figure
-        Tags by levels; red is better than the tag's mean, blue worse; a dot marks its best level.
+        Tags by levels; red is better than the tag's mean, blue worse; a dot marks its best level,
+        a cross what is missing.
     """
     figure, ax = new_figure(height=1.2 + 0.16 * len(table))
     sns.heatmap(
@@ -119,8 +122,10 @@ def leanings(table: pd.DataFrame, data: str) -> Figure:
         yticklabels=True,
         cbar_kws={"label": "AUC less the tag's mean over the levels"},
     )
-    best = table.to_numpy().argmax(axis=1)
+    best = np.nanargmax(table.to_numpy(), axis=1)
     ax.plot(best + 0.5, np.arange(len(table)) + 0.5, "o", color="black", markersize=3)
+    tags, levels = np.nonzero(table.isna().to_numpy())
+    ax.plot(levels + 0.5, tags + 0.5, "x", color="0.5", markersize=4)
     ax.tick_params(axis="y", labelsize=7, rotation=0)
     ax.set(xlabel="level", ylabel="")
     sign(ax, data)
