@@ -21,8 +21,9 @@ import api_page  # noqa: E402
 import build_book  # noqa: E402
 import pages  # noqa: E402
 import rerun  # noqa: E402
+from multiscale import config  # noqa: E402
 from multiscale.config import ParameterError, load_profile  # noqa: E402
-from readying import Ready, choose_data  # noqa: E402
+from readying import Ready, choose_profile  # noqa: E402
 
 BUILD = """
 import sys
@@ -152,19 +153,32 @@ def test_cells_that_need_what_the_data_lacks_are_left_out(book, no_pages):
     assert page.cells[-1].source == "*Something is left out here: there are no tags.*"
 
 
-def test_a_profile_on_other_data(tmp_path):
-    assert choose_data("smoke", tmp_path, None, None, None) == "smoke"
-    path = choose_data("smoke", tmp_path, "folder", str(tmp_path / "tags.csv"), "all")
-    assert Path(path).name == "smoke-folder.yaml"
-    chosen, smoke = load_profile(path), load_profile("smoke")
+def test_a_profile_on_other_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "GIVEN_PROFILES", tmp_path / "profiles")
+    assert choose_profile("smoke", None, None, None) == "smoke"
+    name = choose_profile("smoke", "folder", str(tmp_path / "tags.csv"), "all")
+    assert name == "smoke-folder"  # no path: pages show it
+    chosen, smoke = load_profile(name), load_profile("smoke")
     assert chosen.dataset.name == "folder"
     assert chosen.dataset.path == str(tmp_path / "tags.csv")
     assert chosen.dataset.n_clips is None
     assert chosen.tagging == smoke.tagging
     with pytest.raises(ParameterError, match=r"DATASET: expected one of cover_bands, .* 'radio'"):
-        choose_data("smoke", tmp_path, "radio", None, None)
+        choose_profile("smoke", "radio", None, None)
     with pytest.raises(ParameterError, match="n_clips"):
-        choose_data("smoke", tmp_path, None, None, "many")
+        choose_profile("smoke", None, None, "many")
+
+
+def test_a_profile_from_a_file_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "GIVEN_PROFILES", tmp_path / "profiles")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("description: d\nlearning: {n_iter: 7}")
+    assert choose_profile(str(mine), None, None, None) == "mine"
+    assert load_profile("mine") == load_profile(mine)
+    mine.rename(tmp_path / "smoke.yaml")
+    with pytest.raises(ParameterError, match=r"another name than smoke\.yaml, which is ours"):
+        choose_profile(str(tmp_path / "smoke.yaml"), None, None, None)
+    assert choose_profile(str(tmp_path / "smoke.yaml"), None, None, "90") == "smoke-cover_bands"
 
 
 def test_two_runs_give_the_same_bytes(book, no_pages):

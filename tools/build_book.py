@@ -24,7 +24,7 @@ from tqdm import tqdm
 from contents import TOOLS, Chapter, plan
 from multiscale.config import PROJECT_ROOT, AudioError, ParameterError, Profile, load_profile
 from pages import update_pages
-from readying import Ready, choose_data, prepare_all
+from readying import Ready, choose_profile, prepare_all
 
 JOBS = min(2, os.cpu_count() or 1)
 
@@ -99,7 +99,7 @@ def build(root: Path, profile_name: str, prepare: Callable[[Profile], Ready] = p
     root : Path
         Folder of ``_config.yml``, ``_toc.yml`` and ``book``.
     profile_name : str
-        Name of a profile, or path of a ``.yaml``.
+        Name of a profile.
     prepare : callable
         Makes data and experiments of a profile ready, called when a chapter has to run.
 
@@ -109,8 +109,7 @@ def build(root: Path, profile_name: str, prepare: Callable[[Profile], Ready] = p
         Exit status: 0, or 1 if a chapter or a page failed.
     """
     profile = load_profile(profile_name)
-    is_file = profile_name.endswith(".yaml")
-    chapters = plan(root, profile, str(Path(profile_name).resolve()) if is_file else profile_name)
+    chapters = plan(root, profile, profile_name)
     for leftover in (root / "_build" / "chapters" / profile.name).glob(".*"):
         shutil.rmtree(leftover)  # of a build that was killed
     stale = [chapter for chapter in chapters if not chapter.is_current]
@@ -147,12 +146,8 @@ def main() -> int:
     lock.parent.mkdir(exist_ok=True)
     try:
         with FileLock(lock):  # a second build waits for the first
-            chosen = choose_data(
-                arguments.profile,
-                lock.parent,
-                arguments.dataset,
-                arguments.data,
-                arguments.clips,
+            chosen = choose_profile(
+                arguments.profile, arguments.dataset, arguments.data, arguments.clips
             )
             return build(PROJECT_ROOT, chosen)
     except (ParameterError, AudioError, OSError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from multiscale import config
 from multiscale.config import DatasetSettings, ParameterError, Profile, load_profile, validated
 
 FOR_TRANSFER = DatasetSettings(name="soundtracks", n_clips=60)
@@ -30,17 +31,16 @@ class Ready:
     lacking: dict[str, str] = field(default_factory=dict)
 
 
-def choose_data(
-    profile: str, build: Path, dataset: str | None, data: str | None, clips: str | None
-) -> str:
-    """A profile on another data set: its path, or the profile given if nothing is changed.
+def choose_profile(profile: str, dataset: str | None, data: str | None, clips: str | None) -> str:
+    """Name of a profile, perhaps on another data set.
+
+    One that is a file, or that is changed here, is kept under its name, so that pages and commands
+    can go by that, and no page tells where its maker keeps files.
 
     Parameters
     ----------
     profile : str
         Name of a profile, or path of a ``.yaml``.
-    build : Path
-        Folder that receives the new profile.
     dataset : str, optional
         Name of a data set.
     data : str, optional
@@ -51,32 +51,37 @@ def choose_data(
     Returns
     -------
     str
-        Name or path of a profile.
+        Name of a profile.
 
     Raises
     ------
     ParameterError
         If there is no such profile or data set, or a value cannot be.
     """
-    if not (dataset or data or clips):
-        return profile
-    from multiscale import datasets
-
-    old = load_profile(profile)
     changes: dict[str, object] = {"name": dataset} if dataset else {}
     if data:
         changes["path"] = str(Path(data).expanduser().resolve())
     if clips:
         changes["n_clips"] = None if clips == "all" else clips
+    if not changes and not profile.endswith(".yaml"):
+        return profile
+    from multiscale import datasets
+
+    old = load_profile(profile)
     settings = validated(DatasetSettings, {**old.dataset.model_dump(), **changes}, where="data")
     if settings.name not in datasets.PREPARERS:
         known = ", ".join(datasets.PREPARERS)
         raise ParameterError(f"DATASET: expected one of {known}, got {settings.name!r}")
+    name = f"{old.name}-{settings.name}" if changes else old.name
+    if (config.OWN_PROFILES / f"{name}.yaml").is_file():
+        raise ParameterError(
+            f"PROFILE: expected a file of another name than {name}.yaml, which is ours"
+        )
     new = old.model_copy(update={"dataset": settings})
-    path = build / "profiles" / f"{old.name}-{settings.name}.yaml"
+    path = config.GIVEN_PROFILES / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(new.model_dump(exclude={"name"})), encoding="utf-8")
-    return str(path)
+    return name
 
 
 def prepare_data(profile: Profile) -> Ready:

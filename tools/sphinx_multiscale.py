@@ -66,6 +66,26 @@ def add_provenance(
         context["body"] += f'<p class="provenance"><small>{html.escape(sentence)}</small></p>'
 
 
+def skip_places(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Keep folders of this machine out of the API reference.
+
+    Parameters
+    ----------
+    app, what, name, skip, options
+        As Sphinx gives them.
+    member : object
+        What would be described.
+
+    Returns
+    -------
+    bool or None
+        True for a path; None leaves it to others.
+    """
+    return True if isinstance(member, Path) else None
+
+
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
     """Put MathJax beside the pages.
 
@@ -102,5 +122,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", drop_thebe)
     app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
     app.connect("html-page-context", add_provenance)
+    app.connect("autodoc-skip-member", skip_places)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

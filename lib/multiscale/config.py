@@ -15,6 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+OWN_PROFILES = PROJECT_ROOT / "profiles"
+GIVEN_PROFILES = PROJECT_ROOT / "_build" / "profiles"  # those that `make book` was given
 
 SCALES = ("multiresolution", "gaussian", "laplacian")
 """The three multiscale representations of §3."""
@@ -115,7 +117,8 @@ def load_profile(name: str | Path) -> Profile:
     Parameters
     ----------
     name : str or Path
-        A name in ``profiles/``, or a path that ends in ``.yaml``.
+        A name in ``profiles/``, or of one that a book was made with, or a path that ends in
+        ``.yaml``.
 
     Returns
     -------
@@ -129,9 +132,10 @@ def load_profile(name: str | Path) -> Profile:
     """
     path = Path(name)
     if path.suffix != ".yaml":
-        path = PROJECT_ROOT / "profiles" / f"{name}.yaml"
+        own, given = (folder / f"{name}.yaml" for folder in (OWN_PROFILES, GIVEN_PROFILES))
+        path = given if given.is_file() and not own.is_file() else own
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in (PROJECT_ROOT / "profiles").glob("*.yaml")))
+        known = ", ".join(sorted(p.stem for p in OWN_PROFILES.glob("*.yaml")))
         raise ParameterError(f"profile: expected one of {known} or a .yaml file, got {str(name)!r}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
