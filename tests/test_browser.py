@@ -125,6 +125,12 @@ def test_a_page_is_whole(page, site, name, theme):
         assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
 
 
+@pytest.mark.skipif(not PAGES, reason="there is no built book: run `make book` first")
+def test_no_page_tells_where_it_was_made():
+    telling = [name for name in PAGES if str(HTML.parents[1]) in (HTML / name).read_text("utf-8")]
+    assert telling == []
+
+
 def test_every_internal_link_leads_somewhere(page, site):
     anchors, wanted = {}, {}
     queue = [f"{site}/{name}" for name in PAGES]

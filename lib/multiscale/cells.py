@@ -249,17 +249,19 @@ def _do(cell: Cell) -> None:
         return
     dataset = _dataset(cell.profile.dataset, store.data_home())
     if cell.kind == "learn":
-        architectures.learn(*_learnable(cell, dataset), dataset, cell.seed, progress=False)
+        possible = _learnable(cell, dataset)
+        architectures.learn(cell.profile, possible, dataset, cell.seed, progress=False)
     elif cell.kind == "extract":
+        possible = _learnable(cell, dataset)
         architectures.extract(
-            *_learnable(cell, dataset), cell.shard, dataset, cell.seed, progress=False
+            cell.profile, possible, cell.shard, dataset, cell.seed, progress=False
         )
     elif cell.kind == "train":
         experiments.run(cell.profile, cell.experiment, dataset, cell.seed)
 
 
-def _learnable(cell: Cell, dataset: ClipDataset) -> tuple[Profile, list[Architecture]]:
-    """The profile, and those architectures of a cell for which it has windows enough.
+def _learnable(cell: Cell, dataset: ClipDataset) -> list[Architecture]:
+    """Those architectures of a cell for which its profile has windows enough.
 
     The others are left to fail by themselves, when they are asked for.
     """
@@ -273,7 +275,7 @@ def _learnable(cell: Cell, dataset: ClipDataset) -> tuple[Profile, list[Architec
             continue
         possible.append(architecture)
     # Where none is possible, the error of the first tells why.
-    return profile, possible or list(cell.architectures)
+    return possible or list(cell.architectures)
 
 
 def _representations(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:
