@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from timing import compare
 
-from multiscale.encoding import Encoder, encode_and_pool, fit_whitening
-from multiscale.windows import frame_windows
+from multiscale.encoding import Encoder, encode_and_pool, fit_whitening, frame_windows
 
 POOLING_LENGTH = 128
 

@@ -16,10 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from timing import compare
 
-from multiscale import tagging
 from multiscale.config import TrainingSettings
-from multiscale.features import MultiscaleFeatures, fit_together, transform_together
-from multiscale.training import BATCH_SIZE, MOMENTUM, Hyperparameters
+from multiscale.features import MultiscaleFeatures, fit_many, transform_many
+from multiscale.tagging import TAGGING
+from multiscale.training import BATCH_SIZE, MOMENTUM, Hyperparameters, fit_runs
 
 N_RUNS, N_EPOCHS, N_HIDDEN = 4, 3, 200
 
@@ -33,7 +33,7 @@ def training(n_features: int) -> None:
     rates = [Hyperparameters(0.01, 1e-4)]
 
     def ours(n_runs: int) -> None:
-        tagging.fit_runs(clips, tags, valid, valid_tags, rates * n_runs, settings)
+        fit_runs(TAGGING, (clips, tags), (valid, valid_tags), rates * n_runs, settings)
 
     def peer() -> None:
         MLPClassifier(
@@ -65,8 +65,8 @@ def learning() -> None:
 
     def together() -> None:
         made = learners()
-        fit_together(made, clips)
-        transform_together(made, clips)
+        fit_many(made, clips)
+        transform_many(made, clips)
 
     ways = {
         "four dictionaries in one pass (ours)": together,

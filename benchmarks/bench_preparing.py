@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from multiscale.datasets.gathering import prepare_tracks
-from multiscale.datasets.preparing import Track
+from multiscale.datasets.tracks import Track, prepare_tracks
 
 RATE = 44_100
 CASES = {"300 files": (300, 3), "3000 files": (3000, 3), "one file of 1 h": (1, 3600)}
@@ -51,7 +50,7 @@ def measure(folder: Path) -> None:
     tracks = [Track.of(path, path.name) for path in sorted(folder.glob("*.wav"))]
     reports = prepare_tracks(tracks, folder, clip_seconds=5, n_workers=1)
     taken = time.perf_counter() - start
-    assert all(report.clips for report in reports)
+    assert all(report["clips"] for report in reports)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # The kernel counts in KiB, macOS in bytes.
     print(peak / (1e6 if sys.platform == "darwin" else 1e3), taken)

@@ -18,19 +18,18 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from multiscale import features
-from multiscale.config import SCALES, WINDOW_LENGTHS, AudioError, ParameterError
+from multiscale.config import APPROACHES, REPRESENTATIONS, AudioError, ParameterError
 from multiscale.config import SpectrogramSettings as Spectrogram
-from multiscale.features import MultiscaleFeatures
+from multiscale.features import MultiscaleFeatures, fit_many, transform_many
 from multiscale.tagging import TagClassifier
 
-APPROACHES = [(scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale]]
 
-
-def small(scale="laplacian", window_length=1, dictionary=12, **changes) -> MultiscaleFeatures:
+def small(
+    representation="laplacian", window_length=1, dictionary=12, **changes
+) -> MultiscaleFeatures:
     """Six levels at two iterations on few windows; the CPU, whatever the machine has."""
     options = {"n_iter": 2, "n_windows": 300, "device": "cpu", **changes}
-    return MultiscaleFeatures(scale, window_length, dictionary, **options)
+    return MultiscaleFeatures(representation, window_length, dictionary, **options)
 
 
 class Counted:
@@ -47,7 +46,7 @@ class Counted:
         return self.clips[index]
 
 
-def reference_levels(clip: np.ndarray, scale: str, n_levels: int) -> list[np.ndarray]:
+def reference_levels(clip: np.ndarray, representation: str, n_levels: int) -> list[np.ndarray]:
     """§3 written out with librosa and loops, cut to whole pooling windows."""
 
     def spectrogram(n_fft):
@@ -56,7 +55,7 @@ def reference_levels(clip: np.ndarray, scale: str, n_levels: int) -> list[np.nda
         )
         return np.log1p(10_000 * mel).T[: 1 + len(clip) // 512][: len(clip) // 512 // 128 * 128]
 
-    if scale == "multiresolution":
+    if representation == "multiresolution":
         return [spectrogram(1024 * 2**level) for level in range(n_levels)]
     kernel = np.array([1, 4, 6, 4, 1]) / 16
     gaussian = [spectrogram(1024)]
@@ -65,7 +64,7 @@ def reference_levels(clip: np.ndarray, scale: str, n_levels: int) -> list[np.nda
         gaussian.append(
             np.stack([kernel @ padded[t : t + 5] for t in range(0, len(gaussian[-1]), 2)])
         )
-    if scale == "gaussian":
+    if representation == "gaussian":
         return gaussian
     laplacian = []
     for fine, coarse in pairwise(gaussian):
@@ -78,7 +77,7 @@ def reference_levels(clip: np.ndarray, scale: str, n_levels: int) -> list[np.nda
 
 def reference_features(clip: np.ndarray, learner: MultiscaleFeatures) -> np.ndarray:
     """Fig. 1 at every level, one window at a time."""
-    levels = reference_levels(clip, learner.scale, learner.n_levels)
+    levels = reference_levels(clip, learner.representation, learner.n_levels)
     rows = []
     for pool in range(len(levels[0]) // 128):
         row = []
@@ -88,7 +87,11 @@ def reference_features(clip: np.ndarray, learner: MultiscaleFeatures) -> np.ndar
             codes = []
             for start in range(length - learner.window_length + 1):
                 window = frames[start : start + learner.window_length].ravel()
-                white = encoder.components @ (window - encoder.mean) / np.sqrt(encoder.variance)
+                white = (
+                    encoder.components
+                    @ (window - encoder.mean)
+                    / np.sqrt(encoder.explained_variance)
+                )
                 codes.append(white if encoder.means is None else encoder.means @ white)
             row.append(np.max(codes, axis=0))
         rows.append(np.concatenate(row))
@@ -96,10 +99,10 @@ def reference_features(clip: np.ndarray, learner: MultiscaleFeatures) -> np.ndar
 
 
 @pytest.mark.parametrize("dictionary", ["pca", 12])
-@pytest.mark.parametrize(("scale", "window_length"), APPROACHES)
-def test_every_approach_against_a_reference(clips, scale, window_length, dictionary):
-    n_levels = 3 if scale == "multiresolution" else 6
-    learner = small(scale, window_length, dictionary, n_levels=n_levels).fit(clips)
+@pytest.mark.parametrize(("representation", "window_length"), APPROACHES)
+def test_every_approach_against_a_reference(clips, representation, window_length, dictionary):
+    n_levels = 3 if representation == "multiresolution" else 6
+    learner = small(representation, window_length, dictionary, n_levels=n_levels).fit(clips)
     features = learner.transform(clips[:2])
     assert features.dtype == np.float32
     assert features.shape == (2, 2, sum(learner.n_features_))
@@ -111,7 +114,7 @@ def test_every_approach_against_a_reference(clips, scale, window_length, diction
     assert error < 1e-3
 
 
-def test_names_tell_scale_level_and_feature(clips):
+def test_names_tell_representation_level_and_feature(clips):
     learner = small("gaussian", 1, 5, n_levels=3).fit(clips)
     names = learner.get_feature_names_out()
     assert len(names) == len(set(names)) == learner.transform(clips[:1]).shape[-1]
@@ -134,7 +137,7 @@ def test_levels_are_learned_and_extracted_separately(clips):
     [
         {},
         {"dictionary": "pca", "pooling": "mean"},
-        {"clip_summary": "max", "scale": "gaussian", "window_length": 4},
+        {"clip_summary": "max", "representation": "gaussian", "window_length": 4},
         {"spectrogram": Spectrogram(n_mels=40, log_constant=10)},
     ],
 )
@@ -182,9 +185,11 @@ def test_clone_and_seed(clips):
     assert not np.allclose(other.transform(clips), learner.transform(clips))
 
 
-@pytest.mark.parametrize("scale", ["laplacian", "multiresolution"])
-def test_batch_size_does_not_matter(clips, scale):
-    one, four, all_ = (small(scale, batch_size=size, n_levels=2).fit(clips) for size in (1, 4, 100))
+@pytest.mark.parametrize("representation", ["laplacian", "multiresolution"])
+def test_batch_size_does_not_matter(clips, representation):
+    one, four, all_ = (
+        small(representation, batch_size=size, n_levels=2).fit(clips) for size in (1, 4, 100)
+    )
     assert one.sampled_ == four.sampled_ == all_.sampled_ == [300, 300]
     for learner in (four, all_):
         np.testing.assert_allclose(learner.encoders_[1].mean, one.encoders_[1].mean, atol=1e-5)
@@ -194,15 +199,45 @@ def test_batch_size_does_not_matter(clips, scale):
         np.testing.assert_allclose(one.transform(clips), features, atol=1e-3)
 
 
-def test_every_clip_gives_an_equal_share_of_windows(clips):
-    """Noise of very different levels: the mean of a window tells its clip."""
-    noise = np.random.default_rng(0).standard_normal((5, 9 * 16_000)).astype(np.float32)
-    learner = small("gaussian", n_levels=1, n_windows=102, batch_size=2)
-    windows = features._sample([learner], noise * 30.0 ** -np.arange(5)[:, None])[1][0]
-    assert len(windows) == 102
-    loudness = np.sort(windows.mean(axis=1))
-    bounds = np.sort(np.argsort(np.diff(loudness))[-4:]) + 1
-    assert {len(of_clip) for of_clip in np.split(loudness, bounds)} == {20, 21}
+def company() -> list[MultiscaleFeatures]:
+    """Learners of one representation, some of which whiten alike."""
+    return [
+        small(window_length=window_length, dictionary=dictionary, n_levels=3, **changes)
+        for window_length, dictionary, changes in [
+            (2, "pca", {}),
+            (1, 12, {}),
+            (1, "pca", {}),
+            (1, 12, {"whiten": False, "pooling": "mean"}),
+            (1, 7, {"explained_variance_ratio": 0.9, "clip_summary": "max"}),
+        ]
+    ]
+
+
+def test_many_end_as_if_fitted_alone(clips):
+    fitted = fit_many(company(), clips)
+    for learner, features in zip(fitted, transform_many(fitted, clips), strict=True):
+        alone = clone(learner).fit(clips)
+        assert (alone.n_features_, alone.sampled_) == (learner.n_features_, learner.sampled_)
+        np.testing.assert_array_equal(alone.transform(clips), features)
+
+
+def test_many_pass_over_the_audio_once(clips):
+    counted = Counted(clips)
+    fitted = fit_many(company(), counted)
+    assert counted.asked == len(clips) + len(fitted)  # each asks for the first, for its length
+    counted.asked = 0
+    transform_many(fitted, counted)
+    assert counted.asked == len(clips)
+
+
+@pytest.mark.parametrize(
+    "change", [{"representation": "gaussian"}, {"n_levels": 2}, {"random_state": 1}]
+)
+def test_many_must_share_the_audio(clips, change):
+    (name, value), learners = *change.items(), company()
+    learners[1].set_params(**change)
+    with pytest.raises(ParameterError, match=f"{name}: expected the same for all .*{value}"):
+        fit_many(learners, clips)
 
 
 def test_transform_learns_nothing(clips):
@@ -296,13 +331,18 @@ def test_unequal_clips_are_refused_whatever_the_batch(clips, method, batch_size)
         ({"n_levels": 0}, "n_levels: expected an integer of at least 1, got 0"),
         ({"n_levels": 9}, "n_levels: expected pooling_length=128 to be divisible"),
         ({"window_length": 3, "pooling_length": 64}, "window_length: expected at most 2 .*got 3"),
-        ({"scale": "wavelet"}, "scale: expected one of"),
+        ({"representation": "wavelet"}, "representation: expected one of"),
         ({"dictionary": 49}, "dictionary: expected at most 48 means .*level 5.* got 49"),
         ({"dictionary": 301, "n_levels": 1}, "dictionary: expected at most 300 means"),
         ({"dictionary": "ica"}, "dictionary: expected 'pca' or a number of means"),
         ({"pooling": "sum"}, "pooling: expected one of max"),
-        ({"clip_summary": "min"}, "clip_summary: expected None, 'mean' or 'max', got 'min'"),
-        ({"variance": 1}, "variance: expected a share between 0 and 1, got 1"),
+        ({"clip_summary": "min"}, "clip_summary: expected one of None, mean, max, got 'min'"),
+        (
+            {"explained_variance_ratio": 1},
+            "explained_variance_ratio: expected a share between 0 and 1, got 1",
+        ),
+        ({"assign": "cosine"}, "assign: expected one of abs, signed, got 'cosine'"),
+        ({"kernel": "boxcar"}, "kernel: expected one of binomial"),
         ({"n_windows": 0}, "n_windows: expected an integer of at least 1, got 0"),
         ({"n_iter": 0}, "n_iter: expected an integer of at least 1, got 0"),
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
@@ -322,9 +362,9 @@ def test_as_many_means_as_windows_are_enough(clips):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-@pytest.mark.parametrize("scale", SCALES)
-def test_a_gpu_gives_what_the_cpu_gives(clips, scale):
-    learner = small(scale).fit(clips)
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_a_gpu_gives_what_the_cpu_gives(clips, representation):
+    learner = small(representation).fit(clips)
     expected = learner.transform(clips)
     ours = learner.set_params(device="cuda").transform(clips)
     assert np.abs(ours - expected).max() / np.abs(expected).max() < 1e-3

@@ -26,7 +26,7 @@ def planted(n_means=5, n_features=8, per_mean=200, noise=0.05, seed=0, mirrored=
     return samples, directions
 
 
-def coates_and_ng(samples, means, n_iter, damping, signed):
+def coates_and_ng(samples, means, n_iter, damping, assign):
     """One sample at a time; the means must not die."""
     path = []
     for _ in range(n_iter):
@@ -34,7 +34,7 @@ def coates_and_ng(samples, means, n_iter, damping, signed):
         distance = 0.0
         for sample in samples:
             projections = means @ sample
-            nearest = np.argmax(projections if signed else np.abs(projections))
+            nearest = np.argmax(np.abs(projections) if assign == "abs" else projections)
             new[nearest] += projections[nearest] * sample
             distance += np.sum((sample - projections[nearest] * means[nearest]) ** 2)
         means = unit_rows(new)
@@ -42,20 +42,20 @@ def coates_and_ng(samples, means, n_iter, damping, signed):
     return means, path
 
 
-@parametrize_with_checks([SphericalKMeans(n_means=2), SphericalKMeans(n_means=1, signed=True)])
+@parametrize_with_checks([SphericalKMeans(n_means=2), SphericalKMeans(n_means=1, assign="signed")])
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("assign", ["abs", "signed"])
 @pytest.mark.parametrize("damping", [0.0, 1.0, 10.0])
-def test_against_a_loop(signed, damping):
+def test_against_a_loop(assign, damping):
     samples = np.random.default_rng(0).standard_normal((300, 6))
-    kmeans = SphericalKMeans(7, n_iter=4, damping=damping, signed=signed, random_state=3)
+    kmeans = SphericalKMeans(7, n_iter=4, damping=damping, assign=assign, random_state=3)
     kmeans.fit(samples)
     assert kmeans.n_repaired_ == 0
     start = unit_rows(np.random.RandomState(3).standard_normal((7, 6)))
-    means, path = coates_and_ng(samples, start, 4, damping, signed)
+    means, path = coates_and_ng(samples, start, 4, damping, assign)
     np.testing.assert_allclose(kmeans.means_, means, atol=1e-5)
     np.testing.assert_allclose(kmeans.inertia_path_, path, rtol=1e-5)
 
@@ -91,7 +91,7 @@ def test_a_mean_stands_for_its_mirror_image_unless_signed():
     np.testing.assert_allclose(same.inertia_path_[0], unsigned.inertia_path_[0], rtol=1e-5)
     np.testing.assert_array_equal(unsigned.predict(samples), unsigned.predict(-samples))
 
-    signed = SphericalKMeans(24, n_iter=30, signed=True, random_state=0).fit(samples)
+    signed = SphericalKMeans(24, n_iter=30, assign="signed", random_state=0).fit(samples)
     found = signed.means_ @ directions.T
     assert found.max(axis=0).min() > 0.999
     assert found.min(axis=0).max() < -0.999
@@ -165,6 +165,7 @@ def test_linear_encoding_and_assignment():
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"damping": -1}, "damping: expected a number of at least 0, got -1"),
         ({"damping": float("nan")}, "damping: expected a number of at least 0, got nan"),
+        ({"assign": "cosine"}, "assign: expected one of abs, signed, got 'cosine'"),
         ({"device": "abacus"}, "device: expected auto, cpu or cuda, got 'abacus'"),
     ],
 )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 
-from multiscale import tagging
 from multiscale.config import ParameterError, TrainingSettings
 from multiscale.tagging import (
+    TAGGING,
     TagClassifier,
-    fit_runs,
     mean_auc,
     run_scores,
-    search,
     tag_auc,
     tag_average_precision,
 )
-from multiscale.training import Hyperparameters
+from multiscale.training import Hyperparameters, fit_runs
 
 SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4, n_hidden=30)
 GOOD = Hyperparameters(0.02, 1e-4)
@@ -38,7 +38,7 @@ def splits(**sizes):
 
 
 def fit(data, hyperparameters, **options):
-    return fit_runs(*data, hyperparameters, SETTINGS, device="cpu", **options)
+    return fit_runs(TAGGING, data[:2], data[2:], hyperparameters, SETTINGS, device="cpu", **options)
 
 
 def pairs_ranked_right(tags, scores):
@@ -93,7 +93,7 @@ def test_perfect_reversed_and_broken_scores():
     scores[0] = np.nan
     assert np.isnan(mean_auc(tags, scores))
     np.testing.assert_array_equal(
-        run_scores(np.stack([tags.astype(float), scores]), tags), [1, np.nan]
+        run_scores(tags, np.stack([tags.astype(float), scores])), [1, np.nan]
     )
 
 
@@ -101,20 +101,20 @@ def test_learns_a_planted_rule_but_nothing_from_shuffled_tags():
     train, tags, valid, valid_tags = splits()
     test, test_tags = planted(seed=2)
     model = fit((train, tags, valid, valid_tags), [GOOD])
-    assert run_scores(model.predict(test), test_tags)[0] > 0.9
+    assert run_scores(test_tags, model.outputs(test))[0] > 0.9
     shuffled = np.random.default_rng(0).permutation(tags)
     model = fit((train, shuffled, valid, valid_tags), [GOOD])
-    assert 0.25 < run_scores(model.predict(test), test_tags)[0] < 0.75
+    assert 0.25 < run_scores(test_tags, model.outputs(test))[0] < 0.75
 
 
 def test_a_clips_prediction_is_the_mean_of_its_windows():
     data = splits()
     model = fit(data, [GOOD, GOOD])
     clips = data[2][:7]
-    by_clip = model.predict(clips)
+    by_clip = model.outputs(clips)
     assert by_clip.shape == (2, 7, 4)
     assert by_clip.dtype == np.float32
-    by_window = model.predict(clips.reshape(21, 1, -1)).reshape(2, 7, 3, 4)
+    by_window = model.outputs(clips.reshape(21, 1, -1)).reshape(2, 7, 3, 4)
     np.testing.assert_allclose(by_clip, by_window.mean(axis=2), rtol=1e-5)
     assert by_window.std(axis=2).max() > 0.01
 
@@ -123,13 +123,13 @@ def test_the_network_is_that_of_the_paper():
     """One hidden layer of rectified linear units, written out."""
     data = splits()
     model = fit(data, [GOOD])
-    values = {name: value[0].numpy() for name, value in model.runs.parameters.items()}
+    values = model.weights()
     assert values["hidden"].shape == (20, 30)
     windows = (data[2][:, 0] - model.scaler.mean_) / model.scaler.scale_
     hidden = np.maximum(windows @ values["hidden"] + values["bias_hidden"], 0)
     logits = hidden @ values["output"] + values["bias_output"]
     np.testing.assert_allclose(
-        model.predict(data[2][:, :1])[0], 1 / (1 + np.exp(-logits)), atol=1e-5
+        model.outputs(data[2][:, :1])[0], 1 / (1 + np.exp(-logits)), atol=1e-5
     )
 
 
@@ -139,26 +139,18 @@ def test_scaling_is_learned_on_the_training_windows_alone():
     np.testing.assert_allclose(model.scaler.mean_, train.mean(axis=(0, 1)), rtol=1e-4)
 
 
-def test_the_loss_is_the_cross_entropy(monkeypatch):
-    """Of one run, caught on its way to the training, against the definition."""
-    caught = {}
-
-    def capture(parameters, loss, *_, **__):
-        caught.update(parameters=parameters, value=loss(parameters, torch.arange(50)))
-        raise InterruptedError
-
-    monkeypatch.setattr(tagging, "train", capture)
-    data = splits()
-    with pytest.raises(InterruptedError):
-        fit(data, [GOOD])
-    values = {name: value[0].numpy().astype(float) for name, value in caught["parameters"].items()}
-    windows = data[0].reshape(-1, 20).astype(float)
-    windows = ((windows - windows.mean(axis=0)) / windows.std(axis=0))[:50]
-    hidden = np.maximum(windows @ values["hidden"] + values["bias_hidden"], 0)
+def test_the_loss_is_the_cross_entropy():
+    """Summed over the tags, against the definition."""
+    rng = np.random.default_rng(0)
+    x, y = torch.tensor(rng.standard_normal((50, 20))), torch.tensor(rng.random((50, 4)) < 0.3)
+    start = TAGGING.initial(x, y, 2, SETTINGS, seed=0)
+    ours = TAGGING.loss({n: value.double() for n, value in start.items()}, x, y.double())
+    values = {name: value[1].double().numpy() for name, value in start.items()}
+    hidden = np.maximum(x.numpy() @ values["hidden"] + values["bias_hidden"], 0)
     p = 1 / (1 + np.exp(-(hidden @ values["output"] + values["bias_output"])))
-    truth = np.repeat(data[1], 3, axis=0)[:50]
-    expected = -np.where(truth, np.log(p), np.log(1 - p)).sum(axis=1).mean()
-    assert float(caught["value"][0]) == pytest.approx(expected, rel=1e-4)
+    expected = -np.where(y, np.log(p), np.log(1 - p)).sum(axis=1).mean()
+    assert ours.shape == (2,)
+    assert float(ours[1]) == pytest.approx(expected)
 
 
 def test_the_first_run_of_many_is_that_run_alone():
@@ -168,27 +160,17 @@ def test_the_first_run_of_many_is_that_run_alone():
         many.runs.parameters["hidden"][0], alone.runs.parameters["hidden"][0], atol=1e-4, rtol=0
     )
     np.testing.assert_allclose(many.runs.scores[0], alone.runs.scores[0], atol=1e-3)
-    assert not np.allclose(many.predict(data[2])[0], many.predict(data[2])[1])
+    assert not np.allclose(many.outputs(data[2])[0], many.outputs(data[2])[1])
     again = fit(data, [GOOD], seed=3)
-    np.testing.assert_array_equal(again.predict(data[2]), alone.predict(data[2]))
+    np.testing.assert_array_equal(again.outputs(data[2]), alone.outputs(data[2]))
     other = fit(data, [GOOD], seed=4)
-    assert not np.allclose(other.predict(data[2]), alone.predict(data[2]))
+    assert not np.allclose(other.outputs(data[2]), alone.outputs(data[2]))
 
 
 def test_scores_are_those_of_the_kept_parameters():
     data = splits()
     model = fit(data, [GOOD, Hyperparameters(0.001, 0.01)])
-    np.testing.assert_allclose(run_scores(model.predict(data[2]), data[3]), model.runs.scores)
-
-
-def test_search_takes_the_best_trial():
-    data = splits()
-    best, model = search(*data, SETTINGS, device="cpu")
-    assert len(model.hyperparameters) == 3
-    assert best is model.hyperparameters[int(np.argmax(model.runs.scores))]
-    for trial in model.hyperparameters:
-        assert tagging.LEARNING_RATES[0] <= trial.learning_rate <= tagging.LEARNING_RATES[1]
-        assert tagging.WEIGHT_DECAYS[0] <= trial.weight_decay <= tagging.WEIGHT_DECAYS[1]
+    np.testing.assert_allclose(run_scores(data[3], model.outputs(data[2])), model.runs.scores)
 
 
 def test_classifier():
@@ -205,6 +187,37 @@ def test_classifier():
     as_lists = TagClassifier(n_hidden=30, max_epochs=15, device="cpu")
     as_lists.fit(list(features), tags.astype(int).tolist())
     np.testing.assert_array_equal(as_lists.predict_proba(test), probabilities)
+
+
+def test_classifier_in_a_grid_search():
+    features, tags = planted(n_clips=80)
+    small = TagClassifier(n_hidden=10, max_epochs=3, validation_fraction=0.3, device="cpu")
+    assert clone(small).get_params() == small.get_params()
+    found = GridSearchCV(small, {"learning_rate": [1e-6, 0.05]}, cv=2).fit(features, tags)
+    assert found.best_params_ == {"learning_rate": 0.05}
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(3)])
+def test_classifier_takes_any_random_state(random_state):
+    features, tags = planted(n_clips=60)
+    small = TagClassifier(n_hidden=5, max_epochs=2, device="cpu", random_state=random_state)
+    small.set_params(validation_fraction=0.3)
+    first, second = (clone(small).fit(features, tags).predict_proba(features) for _ in range(2))
+    assert np.isfinite(first).all()
+    assert (first == second).all() == (random_state is not None)  # clone copies its state
+
+
+def test_classifier_refuses_what_are_no_tags():
+    features, tags = planted(n_clips=30)
+    classifier = TagClassifier(device="cpu")
+    for y, message in [
+        (tags[:, 0], r"y: tags: expected shape \(30, n_tags\), got \(30,\)"),
+        (2 * tags, "tags: expected True or False"),
+        (np.full((30, 2), "rock"), "tags: expected True or False"),
+        (np.ones((30, 2)), "tags: expected a tag that some clips carry and others do not"),
+    ]:
+        with pytest.raises(ParameterError, match=message):
+            classifier.fit(features, y)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 2])
@@ -226,7 +239,10 @@ def test_shapes_that_do_not_go_together():
         ((train, tags[:, 0], valid, valid_tags), r"train tags: expected shape \(30, n_tags\)"),
         ((train, tags[:, :0], valid, valid_tags), r"train tags: .*got \(30, 0\)"),
         ((train, tags, valid, valid_tags[:3]), r"valid tags: expected shape"),
-        ((train, tags, valid, valid_tags[:, :3]), "valid tags: expected 4 tags, as in train"),
+        (
+            (train, tags, valid, valid_tags[:, :3]),
+            r"valid labels: expected \(30, 4\) as in train, got \(30, 3\)",
+        ),
         ((train, tags, valid[..., :9], valid_tags), "valid features: expected 20 .*got 9"),
         ((train, tags, valid, 0 * valid_tags > 0), "valid tags: expected a tag that some clips"),
     ]
@@ -239,4 +255,4 @@ def test_predict_refuses_features_of_another_shape():
     data = splits(n_clips=60)
     model = fit(data, [GOOD])
     with pytest.raises(ParameterError, match=r"features: expected shape .*got \(60, 20\)"):
-        model.predict(data[0][:, 0])
+        model.outputs(data[0][:, 0])

@@ -1,15 +1,29 @@
-"""Descent reaches a closed form; runs side by side are runs alone; stopping is stopping."""
+"""Descent reaches a closed form; runs side by side are runs alone; a model is what it was saved."""
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, count
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
-from multiscale.config import ParameterError
-from multiscale.training import Hyperparameters, Runs, best_trial, sample_hyperparameters, train
+from multiscale.config import ParameterError, TrainingSettings
+from multiscale.similarity import SIMILARITY
+from multiscale.tagging import TAGGING
+from multiscale.training import (
+    ADAM_RATES,
+    MOMENTUM,
+    UNSCALED_RATES,
+    Hyperparameters,
+    Model,
+    Runs,
+    fit_runs,
+    sample_hyperparameters,
+    search,
+    train,
+)
 
 
 def regression(n=60, d=5, seed=0, dtype=torch.float64):
@@ -234,15 +248,6 @@ def test_a_seed_decides_the_trials():
     assert sample_hyperparameters(3, (1e-3, 1e-1), (1e-6, 1e-2), 0) == one[:3]
 
 
-def test_the_best_trial_has_the_highest_score():
-    trials = [Hyperparameters(rate, 0) for rate in (1, 2, 3)]
-    runs = Runs({}, np.array([0.5, np.nan, 0.7]), np.zeros(3), np.zeros((0, 3)))
-    assert best_trial(runs, trials) is trials[2]
-    runs.scores[:] = np.nan
-    with pytest.raises(ParameterError, match="expected a finite score, got none from 3 trials"):
-        best_trial(runs, trials)
-
-
 @pytest.mark.parametrize("optimiser", ["momentum", "plain", "adam"])
 def test_every_optimiser_finds_the_bottom_of_a_bowl(optimiser):
     bottom = torch.tensor([3.0, -2.0])
@@ -259,3 +264,117 @@ def test_every_optimiser_finds_the_bottom_of_a_bowl(optimiser):
         optimiser=optimiser,
     )
     assert torch.allclose(runs.parameters["weight"], bottom[None], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "reference"),
+    [
+        ("momentum", lambda p, **given: torch.optim.SGD(p, momentum=MOMENTUM, **given)),
+        ("plain", torch.optim.SGD),
+        ("adam", torch.optim.Adam),
+    ],
+)
+def test_every_optimiser_is_torchs(optimiser, reference):
+    """Run by run, each with its own rate and decay, and biases that do not decay."""
+    _, _, loss = regression()
+    n_epochs, epochs = 20, count()
+    chosen = [Hyperparameters(0.01, 0.3), Hyperparameters(0.1, 0.0), Hyperparameters(0.05, 0.01)]
+    runs = train(
+        start(3),
+        loss,
+        lambda parameters: np.full(3, next(epochs)),  # better and better: the last is kept
+        60,
+        chosen,
+        max_epochs=n_epochs,
+        patience=n_epochs,
+        seed=0,
+        batch_size=60,
+        optimiser=optimiser,
+    )
+    for run, hyperparameters in enumerate(chosen):
+        values = {name: value.requires_grad_() for name, value in start(1).items()}
+        groups = [
+            {"params": [values["weight"]], "weight_decay": hyperparameters.weight_decay},
+            {"params": [values["bias"]], "weight_decay": 0.0},
+        ]
+        stepper = reference(groups, lr=hyperparameters.learning_rate)
+        for _ in range(n_epochs):
+            stepper.zero_grad()
+            loss(values, torch.arange(60)).sum().backward()
+            stepper.step()
+        for name, value in values.items():
+            torch.testing.assert_close(runs.parameters[name][run], value[0].detach())
+
+
+SETTINGS = TrainingSettings(n_trials=4, n_runs=2, max_epochs=4, patience=2, n_hidden=8)
+TASKS = [TAGGING, SIMILARITY]
+
+
+def made_up(task, seed, n_clips=40):
+    """Features (n_clips, 2, 6), and random labels."""
+    rng = np.random.default_rng(seed)
+    features = 3 + 2 * rng.standard_normal((n_clips, 2, 6)).astype(np.float32)
+    tags = rng.random((n_clips, 3)) < 0.4
+    return features, (tags if task is TAGGING else rng.integers(0, 5, n_clips).astype(str))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_search_takes_the_best_trial(task):
+    best, model = search(task, made_up(task, 0), made_up(task, 1), SETTINGS, device="cpu")
+    assert len(model.hyperparameters) == 4
+    assert best is model.hyperparameters[int(np.argmax(model.runs.scores))]
+    for trial in model.hyperparameters:
+        assert task.learning_rates[0] <= trial.learning_rate <= task.learning_rates[1]
+        assert task.weight_decays[0] <= trial.weight_decay <= task.weight_decays[1]
+
+
+def test_search_asks_for_other_rates_where_steps_are_of_another_size():
+    data = made_up(TAGGING, 0), made_up(TAGGING, 1)
+    for change, rates in (
+        ({"optimiser": "adam"}, ADAM_RATES),
+        ({"standardise": False}, UNSCALED_RATES),
+    ):
+        _, model = search(TAGGING, *data, SETTINGS.model_copy(update=change), device="cpu")
+        drawn = [trial.learning_rate for trial in model.hyperparameters]
+        assert rates[0] <= min(drawn) < max(drawn) <= rates[1]
+
+
+def test_search_without_a_finite_score():
+    (features, tags), valid = made_up(TAGGING, 0), made_up(TAGGING, 1)
+    features[0] = np.nan
+    with pytest.raises(ParameterError, match="expected a finite score, got none from 4 trials"):
+        search(TAGGING, (features, tags), valid, SETTINGS, device="cpu")
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_model_is_read_as_it_was_written(task, standardise, tmp_path):
+    settings = SETTINGS.model_copy(update={"standardise": standardise})
+    trials = [Hyperparameters(0.01, 1e-4), Hyperparameters(0.003, 0.0)]
+    data = made_up(task, 0), made_up(task, 1)
+    model = fit_runs(task, *data, trials, settings, device="cpu")
+    model.save(tmp_path / "model")
+    read = Model.load(tmp_path / "model")
+    assert read.task is task
+    assert read.hyperparameters == trials
+    for name in ("scores", "epochs", "history"):
+        np.testing.assert_array_equal(getattr(read.runs, name), getattr(model.runs, name))
+    assert read.runs.parameters.keys() == model.runs.parameters.keys()
+    np.testing.assert_array_equal(read.outputs(data[1][0]), model.outputs(data[1][0]))
+    with pytest.raises(ParameterError, match="features: expected 6 features, as in train, got 4"):
+        read.outputs(data[1][0][..., :4])
+
+
+def test_what_is_no_model(tmp_path):
+    save_file({"a": np.zeros(2)}, tmp_path / "other")
+    with pytest.raises(ParameterError, match=r"other: expected what Model\.save wrote"):
+        Model.load(tmp_path / "other")
+
+
+def test_weights_are_those_of_a_run():
+    data = made_up(SIMILARITY, 0), made_up(SIMILARITY, 1)
+    model = fit_runs(SIMILARITY, *data, [Hyperparameters(0.01, 0)] * 2, SETTINGS, device="cpu")
+    projection = model.weights(1)["projection"]
+    assert projection.dtype == np.float64
+    rows = model.scaler.transform(data[1][0].mean(axis=1))
+    np.testing.assert_allclose(rows @ projection, model.outputs(data[1][0])[1], atol=1e-5)

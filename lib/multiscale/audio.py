@@ -16,25 +16,7 @@ from multiscale.config import AudioError
 
 
 def load(path: str | Path, sample_rate: int = 16_000) -> np.ndarray:
-    """Decode a file to mono at ``sample_rate``.
-
-    Parameters
-    ----------
-    path : str or Path
-        Any format that libsndfile reads (WAV, FLAC, Ogg, MP3, ...).
-    sample_rate : int, default=16000
-        In Hz.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
-        Channels averaged, resampled where the file's rate differs.
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, broken, empty, or holds samples that are not finite.
-    """
+    """Decode a file (WAV, FLAC, Ogg, MP3, ...) to mono at ``sample_rate``, (n_samples,) float32."""
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"{path}: expected an audio file, got nothing there")
@@ -53,12 +35,12 @@ def resample(signal: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 
 
 def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.ndarray:
-    """Return a signal as float32 if it can be used.
+    """A signal as (n_samples,) float32 mono, if it can be used.
 
     Parameters
     ----------
     signal : array-like of shape (n_samples,) or (n_samples, n_channels)
-        Audio; several channels are averaged.
+        Audio; several channels are averaged, integers are taken as PCM.
     min_samples : int, default=1
         Least length accepted.
     name : str, default="audio"

@@ -1,4 +1,8 @@
-r"""Whitening and linear encoding as one convolution, then pooling (§2.1-2.3): the hot kernel.
+r"""Windows of frames, whitened and encoded as one convolution, then pooled (§2.1-2.3, §3.4).
+
+A window of ``w`` consecutive frames is a vector of ``w * n_mels`` values, frame after frame. It
+never crosses into the next pooling window, so at the coarsest pyramid level, with 4 frames in a
+pooling window, a window of 4 frames has exactly one place.
 
 With windows :math:`x`, their mean :math:`\mu`, the whitening matrix :math:`W` and the dictionary
 :math:`D` of unit-norm means as rows, whitening and linear encoding are
@@ -11,7 +15,6 @@ rows of :math:`D W`. Its maximum over a pooling window is the feature (§2.3).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +24,6 @@ import torch.nn.functional as F
 from sklearn.decomposition import PCA
 
 from multiscale.config import ParameterError
-from multiscale.windows import pooling_windows
 
 POOLINGS = {
     "max": lambda code: code.amax(-1),
@@ -32,8 +34,70 @@ POOLINGS = {
 """Pooling functions over the last axis; the paper uses the maximum alone (§2.3)."""
 
 
+def pooling_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
+    """Whole pooling windows (§2.3), (..., n_pooling_windows, pooling_length, n_mels)."""
+    if not 1 <= pooling_length <= level.shape[-2]:
+        raise ParameterError(
+            f"pooling_length: expected 1 to {level.shape[-2]}, the frames there are, "
+            f"got {pooling_length}"
+        )
+    n_windows = level.shape[-2] // pooling_length
+    whole = level[..., : n_windows * pooling_length, :]
+    return whole.reshape(*level.shape[:-2], n_windows, pooling_length, level.shape[-1])
+
+
+def frame_windows(level: torch.Tensor, window_length: int, pooling_length: int) -> torch.Tensor:
+    """All windows (§3.4), (..., n_pooling_windows, n_positions, window_length * n_mels)."""
+    _check_window(window_length, pooling_length)
+    pools = pooling_windows(level, pooling_length)
+    windows = pools.unfold(-2, window_length, 1)  # (..., n_positions, n_mels, window_length)
+    return windows.transpose(-1, -2).flatten(-2)
+
+
+def sample_windows(
+    level: torch.Tensor,
+    window_length: int,
+    pooling_length: int,
+    n_windows: int,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Windows drawn without replacement (§2.1), (n_windows or fewer, window_length * n_mels)."""
+    frames = pooling_windows(level, pooling_length).flatten(0, -2)  # of all clips
+    chosen = sample_frames(len(frames), window_length, pooling_length, n_windows, rng)
+    return frames[torch.as_tensor(chosen, device=level.device)].flatten(-2)
+
+
+def sample_frames(
+    n_frames: int,
+    window_length: int,
+    pooling_length: int,
+    n_windows: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The frames that windows drawn at random are made of, (n_windows, window_length) int."""
+    _check_window(window_length, pooling_length)
+    n_positions = pooling_length - window_length + 1
+    n_there = n_frames // pooling_length * n_positions
+    drawn = np.arange(n_there)
+    if n_there > n_windows:
+        drawn = np.sort(rng.choice(n_there, n_windows, replace=False))
+    pool, position = np.divmod(drawn, n_positions)
+    return (pool * pooling_length + position)[:, None] + np.arange(window_length)
+
+
+def _check_window(window_length: int, pooling_length: int) -> None:
+    if not 1 <= window_length <= pooling_length:
+        raise ParameterError(
+            f"window_length: expected 1 to {pooling_length}, the frames of a pooling window, "
+            f"got {window_length}"
+        )
+
+
 def fit_whitening(
-    windows: np.ndarray, variance: float = 0.99, floor: float = 1e-6, whiten: bool = True
+    windows: np.ndarray,
+    explained_variance_ratio: float = 0.99,
+    floor: float = 1e-6,
+    whiten: bool = True,
 ) -> PCA:
     """PCA whitening that keeps a share of the variance (§2.1).
 
@@ -41,35 +105,38 @@ def fit_whitening(
     ----------
     windows : array-like of shape (n_windows, n_values)
         Windows of frames; covariance and eigenvectors are computed in float64.
-    variance : float, default=0.99
+    explained_variance_ratio : float, default=0.99
         Share of the variance kept, between 0 and 1.
     floor : float, default=1e-6
         Least variance of a component, relative to the largest (open in the paper): a component
         of next to no variance, as digital silence gives, is not blown up.
+    whiten : bool, default=True
+        False leaves the components their variance, to show what whitening is for.
 
     Returns
     -------
     sklearn.decomposition.PCA
-        Fitted, with ``whiten=True``.
+        Fitted; without ``whiten`` its variances are ones.
 
     Raises
     ------
     ParameterError
-        If ``variance`` is out of range, or the windows are all alike.
+        If the ratio is out of range, or the windows are all alike.
     """
-    if not 0 < variance < 1:
-        raise ParameterError(f"variance: expected a share between 0 and 1, got {variance!r}")
+    if not 0 < explained_variance_ratio < 1:
+        raise ParameterError(
+            "explained_variance_ratio: expected a share between 0 and 1, "
+            f"got {explained_variance_ratio!r}"
+        )
     windows = np.asarray(windows, np.float64)
     if len(windows) < 2 or not np.ptp(windows, axis=0).any():
         raise ParameterError(
             f"windows: expected at least 2 that differ, got {len(windows)} without variance"
         )
-    pca = PCA(n_components=variance, whiten=True, svd_solver="covariance_eigh").fit(windows)
-    pca.explained_variance_ = np.maximum(
-        pca.explained_variance_, floor * pca.explained_variance_[0]
-    )
-    if not whiten:
-        pca.explained_variance_ = np.ones_like(pca.explained_variance_)
+    pca = PCA(n_components=explained_variance_ratio, whiten=True, svd_solver="covariance_eigh")
+    variance = pca.fit(windows).explained_variance_
+    variance = np.maximum(variance, floor * variance[0])
+    pca.explained_variance_ = variance if whiten else np.ones_like(variance)
     return pca
 
 
@@ -81,8 +148,8 @@ class Encoder:
     ----------
     components : ndarray of shape (n_components, n_values)
         Principal components, rows of unit norm; ``n_values = window_length * n_mels``.
-    variance : ndarray of shape (n_components,)
-        Variance along each, after the floor.
+    explained_variance : ndarray of shape (n_components,)
+        Variance along each, after the floor; ones without whitening.
     mean : ndarray of shape (n_values,)
         Mean window.
     means : ndarray of shape (n_means, n_components) or None
@@ -92,7 +159,7 @@ class Encoder:
     """
 
     components: np.ndarray
-    variance: np.ndarray
+    explained_variance: np.ndarray
     mean: np.ndarray
     means: np.ndarray | None
     window_length: int
@@ -128,7 +195,7 @@ class Encoder:
         The inverse of whitening applied to each feature: what a window looks like, beside the
         mean window, that excites this feature alone (Fig. 3).
         """
-        spread = self.components * np.sqrt(self.variance)[:, None]
+        spread = self.components * np.sqrt(self.explained_variance)[:, None]
         patches = spread if self.means is None else self.means @ spread
         return patches.reshape(len(self), self.window_length, -1)
 
@@ -137,49 +204,12 @@ class Encoder:
         return len(self.components if self.means is None else self.means)
 
     def _kernels(self) -> np.ndarray:
-        whitening = self.components / np.sqrt(self.variance)[:, None]
+        whitening = self.components / np.sqrt(self.explained_variance)[:, None]  # W
         return whitening if self.means is None else self.means.astype(np.float64) @ whitening
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Kernels of several encoders of one window length, to be applied in one convolution.
-
-    Attributes
-    ----------
-    weight : ndarray of shape (n_features, n_mels, window_length), float32
-        Kernels of all, in order.
-    bias : ndarray of shape (n_features,), float32
-        Their biases.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-
-    @classmethod
-    def of(cls, encoders: Sequence[Encoder]) -> Stack:
-        """Put the kernels of encoders beneath each other."""
-        return cls(
-            np.concatenate([encoder.weight for encoder in encoders]),
-            np.concatenate([encoder.bias for encoder in encoders]),
-        )
-
-
-def encode(frames: torch.Tensor, encoder: Encoder | Stack) -> torch.Tensor:
-    """Features at every window position.
-
-    Parameters
-    ----------
-    frames : Tensor of shape (..., n_frames, n_mels)
-        Frames, on any device.
-    encoder : Encoder or Stack
-        Of this level.
-
-    Returns
-    -------
-    Tensor of shape (..., n_features, n_frames - window_length + 1)
-        Time last, as convolutions have it.
-    """
+def encode(frames: torch.Tensor, encoder: Encoder) -> torch.Tensor:
+    """Features at every window position (§2.2), (..., n_features, n_positions): time last."""
     weight = torch.as_tensor(encoder.weight, device=frames.device)
     bias = torch.as_tensor(encoder.bias, device=frames.device)
     # The convolution as one matrix product, which is faster for so few and so wide kernels.
@@ -190,29 +220,7 @@ def encode(frames: torch.Tensor, encoder: Encoder | Stack) -> torch.Tensor:
 def encode_and_pool(
     level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: str = "max"
 ) -> torch.Tensor:
-    """Features of every pooling window (Fig. 1).
-
-    Parameters
-    ----------
-    level : Tensor of shape (..., n_frames, n_mels)
-        One level of a representation.
-    encoder : Encoder
-        Of this level.
-    pooling_length : int
-        Frames per pooling window at this level.
-    pooling : {"max", "mean", "min", "var"}, default="max"
-        How a feature is summarised over a pooling window.
-
-    Returns
-    -------
-    Tensor of shape (..., n_pooling_windows, n_features)
-        Pooled features.
-
-    Raises
-    ------
-    ParameterError
-        If ``pooling`` is unknown, or there is not one whole pooling window.
-    """
+    """Features of every pooling window (Fig. 1), (..., n_pooling_windows, n_features)."""
     if pooling not in POOLINGS:
         raise ParameterError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
     return POOLINGS[pooling](encode(pooling_windows(level, pooling_length), encoder))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +12,31 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 from multiscale import audio
 from multiscale.config import (
-    AudioError,
     ParameterError,
     SpectrogramSettings,
     check_architecture,
     check_counts,
     select_device,
 )
-from multiscale.encoding import POOLINGS, Encoder, Stack, encode, fit_whitening
-from multiscale.kmeans import SphericalKMeans
-from multiscale.scales import KERNELS, make_levels, pooling_lengths, resolution
-from multiscale.windows import pooling_windows, sample_places, windows_at
+from multiscale.encoding import POOLINGS, Encoder, encode_and_pool, fit_whitening
+from multiscale.kmeans import ASSIGNMENTS, SphericalKMeans
+from multiscale.representations import Clips, Representation, check_any
 
-PARTS = ("components", "variance", "mean", "means")
+PARTS = ("components", "explained_variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
+
+OF_LEVELS = ("representation", "n_levels", "pooling_length", "kernel", "double_hop", "spectrogram")
+"""Parameters that learners must have in common to share a pass over the audio."""
+
+CHOICES = {
+    "pooling": tuple(POOLINGS),
+    "clip_summary": (None, "mean", "max"),
+    "assign": ASSIGNMENTS,
+}
 
 
 class MultiscaleFeatures(TransformerMixin, BaseEstimator):
@@ -38,7 +44,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    scale : {"laplacian", "gaussian", "multiresolution"}, default="laplacian"
+    representation : {"laplacian", "gaussian", "multiresolution"}, default="laplacian"
         Multiscale representation (§3).
     window_length : int, default=1
         Frames per window: 1, 2 or 4 in the paper (§3.4).
@@ -50,11 +56,11 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Level-0 frames per pooling window, about 4 s (§4.1).
     pooling : {"max", "mean", "min", "var"}, default="max"
         How features are summarised over a pooling window (§2.3).
-    variance : float, default=0.99
+    explained_variance_ratio : float, default=0.99
         Share of the variance that whitening keeps (§2.1).
     whiten : bool, default=True
         False leaves the components their variance, to show what whitening is for (§2.1).
-    signed : bool, default=False
+    assign : {"abs", "signed"}, default="abs"
         How K-means assigns samples: see :class:`~multiscale.kmeans.SphericalKMeans`.
     kernel : {"binomial", "triangle", "wide"}, default="binomial"
         Smoothing kernel of the pyramids (open in the paper).
@@ -75,8 +81,6 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Torch device; "auto" takes a GPU where there is one.
     random_state : int, default=0
         Seed of the windows sampled and of K-means.
-    progress : bool, default=False
-        Whether to show a progress bar.
 
     Attributes
     ----------
@@ -98,16 +102,16 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        scale: str = "laplacian",
+        representation: str = "laplacian",
         window_length: int = 1,
         dictionary: int | str = 500,
         *,
         n_levels: int = 6,
         pooling_length: int = 128,
         pooling: str = "max",
-        variance: float = 0.99,
+        explained_variance_ratio: float = 0.99,
         whiten: bool = True,
-        signed: bool = False,
+        assign: str = "abs",
         kernel: str = "binomial",
         double_hop: bool = False,
         n_windows: int = 50_000,
@@ -117,17 +121,16 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         batch_size: int = 8,
         device: str = "auto",
         random_state: int = 0,
-        progress: bool = False,
     ):
-        self.scale = scale
+        self.representation = representation
         self.window_length = window_length
         self.dictionary = dictionary
         self.n_levels = n_levels
         self.pooling_length = pooling_length
         self.pooling = pooling
-        self.variance = variance
+        self.explained_variance_ratio = explained_variance_ratio
         self.whiten = whiten
-        self.signed = signed
+        self.assign = assign
         self.kernel = kernel
         self.double_hop = double_hop
         self.n_windows = n_windows
@@ -137,16 +140,14 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.device = device
         self.random_state = random_state
-        self.progress = progress
 
-    def fit(self, X: Sequence[np.ndarray] | np.ndarray, y=None) -> MultiscaleFeatures:
+    def fit(self, X: Clips, y=None) -> MultiscaleFeatures:
         """Learn whitening and dictionary of every level.
 
         Parameters
         ----------
         X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-            Audio of the training clips, of equal lengths; a
-            :class:`~multiscale.datasets.ClipDataset` will do.
+            Audio of equal lengths; a :class:`~multiscale.datasets.ClipDataset` will do.
         y : None
             Ignored: features are learned without labels.
 
@@ -162,10 +163,30 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         AudioError
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
-        fit_together([self], X)
-        return self
+        self._check_parameters()
+        self.check_windows(X)
+        samples = self._sample(X, [self.window_length])[self.window_length]
+        self.encoders_ = []
+        for windows, seed in zip(samples, self._seeds(), strict=True):  # level by level
+            whitening = fit_whitening(windows, self.explained_variance_ratio, whiten=self.whiten)
+            means = self._learn_means(whitening.transform(windows), seed)
+            self.encoders_.append(Encoder.from_parts(whitening, means, self.window_length))
+        return self._count(samples)
 
-    def transform(self, X: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    def _learn_means(self, whitened: np.ndarray, seed: int) -> np.ndarray | None:
+        """The dictionary (n_means, n_components) of a level; PCA has none but its components."""
+        if self.dictionary == "pca":
+            return None
+        kmeans = SphericalKMeans(
+            self.dictionary,
+            n_iter=self.n_iter,
+            assign=self.assign,
+            random_state=int(seed),
+            device=self.device,
+        )
+        return kmeans.fit(whitened.astype(np.float32)).means_
+
+    def transform(self, X: Clips) -> np.ndarray:
         """Extract the features of clips.
 
         Parameters
@@ -175,50 +196,82 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray, float32
-            Of shape (n_clips, n_pooling_windows, n_features), level 0 first; with a
-            ``clip_summary``, of shape (n_clips, n_features).
+        ndarray of shape (n_clips, n_pooling_windows, n_features), float32
+            Level 0 first; of shape (n_clips, n_features) with a ``clip_summary``.
 
         Raises
         ------
-        ParameterError
-            If there are no clips.
-        AudioError
-            If a clip cannot be used, is shorter than a pooling window, or of another length.
+        ParameterError, AudioError
+            If there are no clips, or as :meth:`fit`.
         """
         check_is_fitted(self)
-        features = transform_together([self], X)[0]
-        if self.clip_summary is None:
-            return features
-        return getattr(features, self.clip_summary)(axis=1)
+        return np.concatenate([self._encode_and_pool(levels) for levels in self._levels(X)])
+
+    def _encode_and_pool(self, levels: list[torch.Tensor]) -> np.ndarray:
+        """Features of a batch of clips: encode and pool every level, concatenate (Fig. 1)."""
+        lengths = self._representation.pooling_lengths
+        # Clip by clip: the code of one, which is large, stays in the cache.
+        pooled = [
+            torch.stack([encode_and_pool(clip, encoder, length, self.pooling) for clip in level])
+            for level, encoder, length in zip(levels, self.encoders_, lengths, strict=True)
+        ]
+        features = torch.cat(pooled, dim=-1).cpu().numpy()  # (n_clips, n_pooling_windows, ...)
+        return features if self.clip_summary is None else getattr(features, self.clip_summary)(1)
+
+    @property
+    def _representation(self) -> Representation:
+        return Representation(
+            self.representation,
+            self.n_levels,
+            self.pooling_length,
+            self.kernel,
+            self.double_hop,
+            self.spectrogram or SpectrogramSettings(),
+        )
+
+    def _levels(self, X: Clips) -> Iterator[list[torch.Tensor]]:
+        """The levels of clips, a batch at a time."""
+        representation = self._representation
+        batches = representation.batches(X, "features", self.batch_size, self.device)
+        return map(representation.levels, batches)
+
+    def _sample(self, X: Clips, window_lengths: Iterable[int]) -> dict[int, list[np.ndarray]]:
+        """Windows of every level, by window length."""
+        options = (self.n_windows, self.random_state, self.batch_size, self.device)
+        return self._representation.sample(X, window_lengths, *options)
+
+    def _seeds(self) -> np.ndarray:
+        """A seed of K-means for every level."""
+        return np.random.SeedSequence(self.random_state).generate_state(self.n_levels)
+
+    def _count(self, samples: list[np.ndarray]) -> MultiscaleFeatures:
+        """Note what each level was learned from, and how many features it has."""
+        self.sampled_ = [len(windows) for windows in samples]
+        self.n_features_ = [len(encoder) for encoder in self.encoders_]
+        return self
 
     def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names such as ``laplacian_l0_mean12``: scale, level, and mean or component."""
+        """Names such as ``laplacian_l0_mean12``: representation, level, mean or component."""
         check_is_fitted(self)
         unit = "component" if self.dictionary == "pca" else "mean"
-        return np.array(
-            [
-                f"{self.scale}_l{level}_{unit}{index}"
-                for level, count in enumerate(self.n_features_)
-                for index in range(count)
-            ],
-            dtype=object,
-        )
+        names = [
+            f"{self.representation}_l{level}_{unit}{index}"
+            for level, count in enumerate(self.n_features_)
+            for index in range(count)
+        ]
+        return np.array(names, dtype=object)
 
     def save(self, path: str | Path) -> None:
         """Write parameters and dictionaries to one safetensors file, without pickle."""
         check_is_fitted(self)
-        parameters = self.get_params(deep=False)
-        if self.spectrogram is not None:
-            parameters["spectrogram"] = self.spectrogram.model_dump()
         arrays = {
             f"level{level}.{part}": np.ascontiguousarray(getattr(encoder, part))
             for level, encoder in enumerate(self.encoders_)
             for part in PARTS
             if getattr(encoder, part) is not None
         }
-        metadata = {"parameters": json.dumps(parameters, default=_plain)}
-        metadata["sampled"] = json.dumps(self.sampled_)
+        parameters = json.dumps(self.get_params(deep=False), default=_plain)
+        metadata = {"parameters": parameters, "sampled": json.dumps(self.sampled_)}
         save_file(arrays, str(path), metadata=metadata)
 
     @classmethod
@@ -241,113 +294,33 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         features.n_features_ = [len(encoder) for encoder in features.encoders_]
         return features
 
-    def _learn_dictionary(self, whitening: PCA, whitened: np.ndarray, seed: int) -> Encoder:
-        if self.dictionary == "pca":
-            return Encoder.from_parts(whitening, None, self.window_length)
-        kmeans = SphericalKMeans(
-            self.dictionary,
-            n_iter=self.n_iter,
-            signed=self.signed,
-            random_state=seed,
-            device=self.device,
-        )
-        return Encoder.from_parts(whitening, kmeans.fit(whitened).means_, self.window_length)
-
-    def _pooling_lengths(self) -> list[int]:
-        return pooling_lengths(self.scale, self.n_levels, self.pooling_length, self.double_hop)
-
-    def _levels(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[list]:
-        """Representations of the clips, a batch at a time."""
-        for batch in self._batches(X, what):
-            yield make_levels(
-                batch,
-                self.scale,
-                self.n_levels,
-                self.spectrogram,
-                self.pooling_length,
-                self.kernel,
-                self.double_hop,
-            )
-
-    def _takers(self, X: Sequence[np.ndarray] | np.ndarray) -> Iterator[Callable]:
-        """For each clip, a function of level and places that gives the windows there."""
-        if self.scale != "multiresolution":
-            for levels in self._levels(X, "windows"):
-                for clip in zip(*levels, strict=True):
-                    yield lambda level, places, clip=clip: windows_at(clip[level], places)
-            return
-        # Few of the many frames are wanted, and those of long windows take long.
-        for batch in self._batches(X, "windows"):
-            for clip in batch:
-                yield lambda level, places, clip=clip: resolution(
-                    clip, level, self.spectrogram, self.double_hop, places.ravel()
-                ).reshape(len(places), -1)
-
-    def _batches(self, X: Sequence[np.ndarray] | np.ndarray, what: str) -> Iterator[torch.Tensor]:
-        """Clips that have been checked, (n_clips, n_samples), some at a time."""
-        settings = self.spectrogram or SpectrogramSettings()
-        device = select_device(self.device)
-        # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
-        least = (self.pooling_length - 1) * settings.hop_length
-        n_samples = None
-        starts = range(0, len(X), self.batch_size)
-        for start in tqdm(starts, desc=f"{self.scale} {what}", disable=not self.progress):
-            batch = []
-            for index in range(start, min(start + self.batch_size, len(X))):
-                clip = audio.check(X[index], least, name=f"clip {index}")
-                n_samples = n_samples or len(clip)
-                if len(clip) != n_samples:
-                    raise AudioError(
-                        f"clip {index}: expected {n_samples} samples, as clip 0 has, "
-                        f"got {len(clip)}"
-                    )
-                batch.append(clip)
-            yield torch.as_tensor(np.stack(batch), device=device)
-
-    def _n_pooling_windows(self, clip: np.ndarray) -> int:
-        settings = self.spectrogram or SpectrogramSettings()
-        return (1 + len(clip) // settings.hop_length) // self.pooling_length
-
     def _check_parameters(self) -> None:
         check_architecture(
-            self.scale, self.window_length, self.dictionary, self.n_levels, self.pooling_length
+            self.representation,
+            self.window_length,
+            self.dictionary,
+            self.n_levels,
+            self.pooling_length,
         )
         check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
         select_device(self.device)
-        if self.pooling not in POOLINGS:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                told = ", ".join(str(choice) for choice in choices)
+                raise ParameterError(f"{name}: expected one of {told}, got {getattr(self, name)!r}")
+        if not 0 < self.explained_variance_ratio < 1:
             raise ParameterError(
-                f"pooling: expected one of {', '.join(POOLINGS)}, got {self.pooling!r}"
-            )
-        if self.kernel not in KERNELS:
-            raise ParameterError(
-                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
-            )
-        if self.clip_summary not in (None, "mean", "max"):
-            raise ParameterError(
-                f"clip_summary: expected None, 'mean' or 'max', got {self.clip_summary!r}"
-            )
-        if not 0 < self.variance < 1:
-            raise ParameterError(
-                f"variance: expected a share between 0 and 1, got {self.variance!r}"
+                "explained_variance_ratio: expected a share between 0 and 1, "
+                f"got {self.explained_variance_ratio!r}"
             )
 
-    def check_windows(self, X: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Refuse more means than the coarsest level has windows, before any work.
-
-        Parameters
-        ----------
-        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-            As for :meth:`fit`; only the first clip is looked at, for its length.
-
-        Raises
-        ------
-        ParameterError
-            If there are fewer windows than means.
-        """
-        n_pools = self._n_pooling_windows(audio.check(X[0], name="clip 0"))
-        coarsest = self._pooling_lengths()[-1]
-        positions = coarsest - self.window_length + 1
-        there = len(X) * n_pools * positions
+    def check_windows(self, X: Clips) -> None:
+        """Refuse more means than there are windows, if all clips are as long as the first."""
+        check_any(X)
+        n_samples = len(audio.check(X[0], name="clip 0"))
+        representation = self._representation
+        n_positions = representation.pooling_lengths[-1] - self.window_length + 1
+        there = len(X) * representation.n_pooling_windows(n_samples) * n_positions
         usable = min(self.n_windows, there)
         if self.dictionary != "pca" and self.dictionary > usable > 0:
             raise ParameterError(
@@ -356,171 +329,51 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             )
 
 
-SHARED = (
-    "scale",
-    "n_levels",
-    "pooling_length",
-    "spectrogram",
-    "kernel",
-    "double_hop",
-    "n_windows",
-    "random_state",
-)
-"""Parameters that learners must have in common to be fitted in one pass over the audio."""
-
-
-def fit_together(
-    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
-) -> None:
-    """Fit several transformers in one pass over the audio.
-
-    Parameters
-    ----------
-    learners : sequence of MultiscaleFeatures
-        That differ in window length, dictionary, whitening or pooling only; those of one window
-        length share their samples and their PCA. Each ends as if fitted alone.
-    X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-        Audio of the training clips.
-
-    Raises
-    ------
-    ParameterError, AudioError
-        As :meth:`MultiscaleFeatures.fit`; also if the learners have not enough in common.
-    """
-    _check_shared(learners)
+def fit_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[MultiscaleFeatures]:
+    """Fit learners of one representation in one pass; each ends as if fitted alone."""
+    _check_common(learners, *OF_LEVELS, "n_windows", "random_state")
     for learner in learners:
         learner._check_parameters()
-        _check_any(X)
         learner.check_windows(X)
-        learner.encoders_, learner.sampled_ = [], []
-    first = learners[0]
-    seeds = np.random.SeedSequence(first.random_state).generate_state(first.n_levels)
-    for length, levels in _sample(learners, X).items():
-        group = [learner for learner in learners if learner.window_length == length]
-        for level, seed in enumerate(seeds):
-            windows, levels[level] = levels[level], None  # let go of them when done
-            _learn_level(group, windows, int(seed))
+        learner.encoders_ = []
+    samples = learners[0]._sample(X, {learner.window_length for learner in learners})
+    for level, seed in enumerate(learners[0]._seeds()):
+        for kind, group in groupby(sorted(learners, key=_kind), key=_kind):
+            length, ratio, whiten = kind
+            whitening = fit_whitening(samples[length][level], ratio, whiten=whiten)
+            whitened = whitening.transform(samples[length][level])
+            for learner in group:
+                means = learner._learn_means(whitened, seed)
+                learner.encoders_.append(Encoder.from_parts(whitening, means, length))
+    return [learner._count(samples[learner.window_length]) for learner in learners]
+
+
+def transform_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[np.ndarray]:
+    """Features of learners of one representation, extracted in one pass over the audio."""
+    _check_common(learners, *OF_LEVELS)
     for learner in learners:
-        learner.n_features_ = [len(encoder) for encoder in learner.encoders_]
+        check_is_fitted(learner)
+    batches = [
+        [learner._encode_and_pool(levels) for learner in learners]
+        for levels in learners[0]._levels(X)
+    ]
+    return [np.concatenate(features) for features in zip(*batches, strict=True)]
 
 
-def transform_together(
-    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
-) -> list[np.ndarray]:
-    """Extract the features of several transformers in one pass over the audio.
-
-    Parameters
-    ----------
-    learners : sequence of MultiscaleFeatures
-        Fitted, of one representation; those of one window length share one convolution.
-    X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-        Audio of equal lengths.
-
-    Returns
-    -------
-    list of ndarray of shape (n_clips, n_pooling_windows, n_features), float32
-        One per learner, level 0 first.
-
-    Raises
-    ------
-    ParameterError, AudioError
-        As :meth:`MultiscaleFeatures.transform`; also if the learners have not enough in common.
-    """
-    _check_shared(learners)
-    _check_any(X)
-    pooled: list[list[np.ndarray]] = [[] for _ in learners]
-    stacks = _stacks(learners)
-    for levels in learners[0]._levels(X, "features"):
-        parts = _encode_levels(learners, stacks, levels)
-        for store, by_level in zip(pooled, parts, strict=True):
-            store.append(torch.cat(by_level, dim=-1).cpu().numpy())
-    return [np.concatenate(store) for store in pooled]
+def _plain(value: SpectrogramSettings | np.generic) -> dict | int | float:
+    """For JSON: settings, and numpy's numbers, as a grid search may give."""
+    return value.model_dump() if isinstance(value, SpectrogramSettings) else value.item()
 
 
-def _encode_levels(
-    learners: Sequence[MultiscaleFeatures], stacks: dict[int, list[Stack]], levels: list
-) -> list[list[torch.Tensor]]:
-    """Pooled features by learner and level, each level encoded once per window length."""
-    parts: list[list[torch.Tensor]] = [[] for _ in learners]
-    lengths = learners[0]._pooling_lengths()
-    for window_length, by_level in stacks.items():
-        group = [i for i, learner in enumerate(learners) if learner.window_length == window_length]
-        for level, (frames, length) in enumerate(zip(levels, lengths, strict=True)):
-            sizes = [learners[i].n_features_[level] for i in group]
-            pooled: list[list[torch.Tensor]] = [[] for _ in group]
-            for clip in pooling_windows(frames, length):
-                # The code of one clip at a time, which is large, but not for the cache.
-                code = encode(clip, by_level[level]).split(sizes, dim=-2)
-                for features, i, of_clips in zip(code, group, pooled, strict=True):
-                    of_clips.append(POOLINGS[learners[i].pooling](features))
-            for i, of_clips in zip(group, pooled, strict=True):
-                parts[i].append(torch.stack(of_clips))
-    return parts
+def _kind(learner: MultiscaleFeatures) -> tuple[int, float, bool]:
+    """What learners that share a PCA have in common."""
+    return learner.window_length, learner.explained_variance_ratio, learner.whiten
 
 
-def _stacks(learners: Sequence[MultiscaleFeatures]) -> dict[int, list[Stack]]:
-    """Window length -> kernels of all its learners, by level."""
-    return {
-        length: [
-            Stack.of([x.encoders_[level] for x in learners if x.window_length == length])
-            for level in range(learners[0].n_levels)
-        ]
-        for length in sorted({learner.window_length for learner in learners})
-    }
-
-
-def _learn_level(group: list[MultiscaleFeatures], windows: np.ndarray, seed: int) -> None:
-    """Whiten the windows of a level once for each kind of whitening, and learn dictionaries."""
-    for variance, whiten in sorted({(x.variance, x.whiten) for x in group}):
-        whitening = fit_whitening(windows, variance, whiten=whiten)
-        whitened = whitening.transform(windows).astype(np.float32)
-        for learner in group:
-            if (learner.variance, learner.whiten) == (variance, whiten):
-                learner.encoders_.append(learner._learn_dictionary(whitening, whitened, seed))
-                learner.sampled_.append(len(windows))
-
-
-def _sample(
-    learners: Sequence[MultiscaleFeatures], X: Sequence[np.ndarray] | np.ndarray
-) -> dict[int, list]:
-    """Window length -> windows of every level, an equal share from every clip."""
-    first = learners[0]
-    shares = np.diff(np.arange(len(X) + 1) * first.n_windows // len(X))
-    lengths = first._pooling_lengths()
-    # A stream for each window length, so that a learner sees the same windows in any company.
-    streams = {
-        x.window_length: np.random.default_rng([first.random_state, x.window_length])
-        for x in learners
-    }
-    sampled = {window_length: [[] for _ in lengths] for window_length in sorted(streams)}
-    n_pools = first._n_pooling_windows(X[0])
-    # Clip by clip, so that the windows drawn do not depend on the size of a batch.
-    for take, share in zip(first._takers(X), shares, strict=True):
-        for window_length, by_level in sampled.items():
-            rng = streams[window_length]
-            for level, (length, windows) in enumerate(zip(lengths, by_level, strict=True)):
-                places = sample_places(n_pools * length, window_length, length, share, rng)
-                windows.append(take(level, places).cpu().numpy())
-    return {
-        window_length: [np.concatenate(windows) for windows in by_level]
-        for window_length, by_level in sampled.items()
-    }
-
-
-def _check_shared(learners: Sequence[MultiscaleFeatures]) -> None:
-    for name in SHARED:
+def _check_common(learners: Sequence[MultiscaleFeatures], *names: str) -> None:
+    for name in names:
         values = {repr(getattr(learner, name)) for learner in learners}
         if len(values) != 1:
             raise ParameterError(
                 f"{name}: expected the same for all learners, got {', '.join(sorted(values))}"
             )
-
-
-def _check_any(X: Sequence[np.ndarray] | np.ndarray) -> None:
-    if len(X) == 0:
-        raise ParameterError("X: expected at least one clip, got none")
-
-
-def _plain(number: np.generic) -> int | float:
-    """A numpy number, as a grid search may give, as one of Python's."""
-    return number.item()

@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from multiscale.config import ParameterError, check_counts, select_device
 
+ASSIGNMENTS = ("abs", "signed")
+
 
 class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Learn a dictionary of unit-norm means from whitened samples (§2.2).
@@ -31,9 +33,9 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     damping : float, default=1.0
         Weight of a mean's old position in its update, in units of one sample of projection 1.
         Coates & Ng use 1, which keeps small clusters from jumping.
-    signed : bool, default=False
-        If False, a sample is assigned by the magnitude of its projection, as Coates & Ng do,
-        so that a mean also stands for its mirror image; if True, by the projection itself.
+    assign : {"abs", "signed"}, default="abs"
+        By what a sample is assigned: the magnitude of its projection, as Coates & Ng do, so that
+        a mean also stands for its mirror image, or the projection itself.
     batch_size : int, default=1024
         Samples worked on at once. Changes memory, and rounding, but not the algorithm.
     random_state : int, RandomState or None, default=None
@@ -64,7 +66,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         *,
         n_iter: int = 20,
         damping: float = 1.0,
-        signed: bool = False,
+        assign: str = "abs",
         batch_size: int = 1024,
         random_state=None,
         device: str = "auto",
@@ -72,7 +74,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.n_means = n_means
         self.n_iter = n_iter
         self.damping = damping
-        self.signed = signed
+        self.assign = assign
         self.batch_size = batch_size
         self.random_state = random_state
         self.device = device
@@ -125,18 +127,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return self
 
     def transform(self, X) -> np.ndarray:
-        """Linear encoding: samples times dictionary (§2.2).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Whitened samples.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_means)
-            Projections on the means.
-        """
+        """Linear encoding (§2.2): projections of samples on the means, (n_samples, n_means)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         return X @ self.means_.T.astype(X.dtype)
@@ -144,7 +135,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def predict(self, X) -> np.ndarray:
         """Index of the mean that each sample is assigned to, shape (n_samples,)."""
         projections = self.transform(X)
-        return np.argmax(projections if self.signed else np.abs(projections), axis=1)
+        return np.argmax(np.abs(projections) if self.assign == "abs" else projections, axis=1)
 
     def _sum_assigned(
         self, samples: torch.Tensor, means: torch.Tensor
@@ -154,9 +145,9 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         counts = torch.zeros(len(means), device=means.device)
         explained = 0.0
         for batch in samples.split(self.batch_size):
-            projections = batch @ means.T
-            nearest = (projections if self.signed else projections.abs_()).argmax(1)
-            kept = (batch * means[nearest]).sum(1, keepdim=True)
+            projections = batch @ means.T  # (n_samples, n_means)
+            nearest = (projections.abs_() if self.assign == "abs" else projections).argmax(1)
+            kept = (batch * means[nearest]).sum(1, keepdim=True)  # (n_samples, 1)
             total += _sum_by_group(kept * batch, nearest, len(means))
             counts.index_add_(0, nearest, (kept[:, 0] != 0).float())
             explained += float(kept.square().sum())
@@ -179,6 +170,10 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_parameters(self) -> None:
         check_counts(n_means=self.n_means, n_iter=self.n_iter, batch_size=self.batch_size)
+        if self.assign not in ASSIGNMENTS:
+            raise ParameterError(
+                f"assign: expected one of {', '.join(ASSIGNMENTS)}, got {self.assign!r}"
+            )
         if not isinstance(self.damping, Real) or not self.damping >= 0:
             raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
 

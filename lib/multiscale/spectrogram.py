@@ -80,23 +80,21 @@ def log_mel(
     return torch.log1p(settings.log_constant * torch.cat(mel, dim=-2))
 
 
+@lru_cache(maxsize=16)
 def mel_filter_bank(settings: SpectrogramSettings, n_fft: int) -> np.ndarray:
     """Mel filters of shape (n_mels, 1 + n_fft // 2), float32, librosa's Slaney form."""
     if settings.fmax is not None and settings.fmax <= settings.fmin:
         raise ParameterError(
             f"fmax: expected more than fmin={settings.fmin} Hz, got {settings.fmax}"
         )
-    return _mel_filter_bank(
-        settings.sample_rate, n_fft, settings.n_mels, settings.fmin, settings.fmax
+    bank = librosa.filters.mel(
+        sr=settings.sample_rate,
+        n_fft=n_fft,
+        n_mels=settings.n_mels,
+        fmin=settings.fmin,
+        fmax=settings.fmax,
     )
-
-
-@lru_cache(maxsize=16)
-def _mel_filter_bank(
-    sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None
-) -> np.ndarray:
-    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-    bank.flags.writeable = False
+    bank.flags.writeable = False  # for it is cached
     return bank
 
 

@@ -1,7 +1,4 @@
-"""Tag prediction (§4.2): an MLP on pooling windows, averaged over a clip, scored by AUC.
-
-Features are ``(n_clips, n_pooling_windows, n_features)``, tags ``(n_clips, n_tags)`` bool.
-"""
+"""Tag prediction (§4.2): an MLP on pooling windows, averaged over a clip, scored by AUC."""
 
 from __future__ import annotations
 
@@ -11,266 +8,118 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import average_precision_score
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
 
-from multiscale.config import ParameterError, TrainingSettings, select_device
-from multiscale.training import (
-    Hyperparameters,
-    Parameters,
-    Runs,
-    best_trial,
-    check_pooled,
-    learning_rates,
-    sample_hyperparameters,
-    train,
-)
-
-LEARNING_RATES = (3e-3, 1e-1)
-WEIGHT_DECAYS = (1e-6, 1e-2)
-"""Ranges of the random search (open in the paper)."""
+from multiscale.config import ParameterError, TrainingSettings
+from multiscale.training import EarlyStopped, Parameters, Task, streams
 
 
-@dataclass
-class TagModel:
-    """MLPs trained side by side, with the scaling of their input.
+class _TagPrediction(Task):
+    """Windows are the rows, (n_clips * n_pooling_windows, n_features); labels are tags."""
 
-    Attributes
-    ----------
-    runs : Runs
-        Their parameters, validation scores and epochs.
-    scaler : StandardScaler
-        Fitted on the training windows.
-    hyperparameters : list of Hyperparameters
-        One per run.
-    """
+    name = "tagging"
+    learning_rates = (3e-3, 1e-1)
 
-    runs: Runs
-    scaler: StandardScaler
-    hyperparameters: list[Hyperparameters]
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        return features.reshape(-1, features.shape[-1])
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Probability of each tag, averaged over the pooling windows of a clip (§4.2).
+    def check(self, labels: np.ndarray, n_clips: int, split: str) -> None:
+        shape = labels.shape
+        if labels.ndim != 2 or len(labels) != n_clips or shape[1] == 0:
+            raise ParameterError(f"{split} tags: expected shape ({n_clips}, n_tags), got {shape}")
+        if not np.isin(labels, (False, True)).all():
+            raise ParameterError(f"{split} tags: expected True or False, got {labels.dtype} values")
+        if not _defined(labels).any():
+            raise ParameterError(
+                f"{split} tags: expected a tag that some clips carry and others do not, "
+                f"got none among {n_clips} clips"
+            )
 
-        Parameters
-        ----------
-        features : ndarray of shape (n_clips, n_pooling_windows, n_features)
-            Pooled features.
+    def targets(self, labels: np.ndarray, n_pooling_windows: int) -> torch.Tensor:
+        return torch.as_tensor(labels.repeat(n_pooling_windows, axis=0), dtype=torch.float32)
 
-        Returns
-        -------
-        ndarray of shape (n_runs, n_clips, n_tags), float32
-            One prediction per run.
-        """
-        check_pooled(features, "features", self.scaler.n_features_in_)
-        windows = _standardised(features, self.scaler)
-        device = self.runs.parameters["hidden"].device
-        return _predict(self.runs.parameters, windows.to(device), features.shape[1])
+    def initial(
+        self, x: torch.Tensor, y: torch.Tensor, n_runs: int, settings: TrainingSettings, seed: int
+    ) -> Parameters:
+        """He's initialisation of the hidden layer; the output starts at variance 1 / n_hidden."""
+        n_inputs, n_hidden, n_tags = x.shape[1], settings.n_hidden, y.shape[1]
+        hidden, output = [], []
+        for rng in streams(seed, n_runs):
+            hidden.append(rng.standard_normal((n_inputs, n_hidden), np.float32))
+            output.append(rng.standard_normal((n_hidden, n_tags), np.float32))
+        return {
+            "hidden": torch.tensor(np.stack(hidden) * np.float32((2 / n_inputs) ** 0.5)),
+            "bias_hidden": torch.zeros(n_runs, 1, n_hidden),
+            "output": torch.tensor(np.stack(output) * np.float32((1 / n_hidden) ** 0.5)),
+            "bias_output": torch.zeros(n_runs, 1, n_tags),
+        }
 
+    def logits(self, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        # The windows are shared by the runs, not copied for each.
+        shared = x.expand(len(parameters["hidden"]), -1, -1)  # (n_runs, n_windows, n_features)
+        hidden = torch.baddbmm(parameters["bias_hidden"], shared, parameters["hidden"]).relu_()
+        return torch.baddbmm(parameters["bias_output"], hidden, parameters["output"])
 
-def fit_runs(
-    train_features: np.ndarray,
-    train_tags: np.ndarray,
-    valid_features: np.ndarray,
-    valid_tags: np.ndarray,
-    hyperparameters: list[Hyperparameters],
-    settings: TrainingSettings,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-) -> TagModel:
-    """Train MLPs side by side, one per entry of ``hyperparameters``.
-
-    Parameters
-    ----------
-    train_features, valid_features : ndarray of shape (n_clips, n_pooling_windows, n_features)
-        Pooled features.
-    train_tags, valid_tags : ndarray of shape (n_clips, n_tags), bool
-        Tags.
-    hyperparameters : list of Hyperparameters
-        One per run.
-    settings : TrainingSettings
-        Epochs, patience, optimiser and sizes.
-    seed : int, default=0
-        Of the initialisations and of the order of examples.
-    device : str, default="auto"
-        Torch device.
-
-    Returns
-    -------
-    TagModel
-        The trained runs.
-
-    Raises
-    ------
-    ParameterError
-        If shapes do not go together, or no tag can be scored on the validation clips.
-    """
-    check_pooled(train_features, "train features")
-    check_pooled(valid_features, "valid features", train_features.shape[2])
-    _check_tags(train_features, train_tags, "train")
-    _check_tags(valid_features, valid_tags, "valid", train_tags.shape[1])
-    chosen = select_device(device)
-    scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise).fit(
-        train_features.reshape(-1, train_features.shape[-1])
-    )
-    windows = _standardised(train_features, scaler).to(chosen)
-    targets = torch.as_tensor(
-        np.repeat(train_tags, train_features.shape[1], axis=0), dtype=torch.float32, device=chosen
-    )
-    valid_windows = _standardised(valid_features, scaler).to(chosen)
-
-    def loss(parameters: Parameters, batch: torch.Tensor) -> torch.Tensor:
-        logits = _logits(parameters, windows[batch])
-        expected = targets[batch].expand_as(logits)
-        entropy = F.binary_cross_entropy_with_logits(logits, expected, reduction="none")
+    def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy, summed over the tags."""
+        logits = self.logits(parameters, x)  # (n_runs, n_windows, n_tags)
+        entropy = F.binary_cross_entropy_with_logits(logits, y.expand_as(logits), reduction="none")
         return entropy.sum(-1).mean(-1)
 
-    def score(parameters: Parameters) -> np.ndarray:
-        predictions = _predict(parameters, valid_windows, valid_features.shape[1])
-        return run_scores(predictions, valid_tags)
+    @torch.no_grad()
+    def outputs(
+        self, parameters: Parameters, x: torch.Tensor, n_pooling_windows: int
+    ) -> torch.Tensor:
+        probabilities = [torch.sigmoid(self.logits(parameters, some)) for some in x.split(2048)]
+        return torch.cat(probabilities, dim=1).unflatten(1, (-1, n_pooling_windows)).mean(2)
 
-    initial = _initial_parameters(
-        len(hyperparameters), windows.shape[1], settings.n_hidden, targets.shape[1], seed
-    )
-    runs = train(
-        {name: value.to(chosen) for name, value in initial.items()},
-        loss,
-        score,
-        len(windows),
-        hyperparameters,
-        max_epochs=settings.max_epochs,
-        patience=settings.patience,
-        optimiser=settings.optimiser,
-        seed=seed,
-    )
-    return TagModel(runs, scaler, hyperparameters)
+    def score(self, y_true: np.ndarray, outputs: np.ndarray | torch.Tensor) -> np.ndarray:
+        return run_scores(y_true, torch.as_tensor(outputs).cpu().numpy())
 
 
-def search(
-    train_features: np.ndarray,
-    train_tags: np.ndarray,
-    valid_features: np.ndarray,
-    valid_tags: np.ndarray,
-    settings: TrainingSettings,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-) -> tuple[Hyperparameters, TagModel]:
-    """Random search of learning rate and weight decay on the validation set (§4.2).
-
-    Parameters
-    ----------
-    train_features, train_tags, valid_features, valid_tags
-        As :func:`fit_runs`.
-    settings : TrainingSettings
-        Trials, epochs and patience.
-    seed, device
-        As :func:`fit_runs`.
-
-    Returns
-    -------
-    best : Hyperparameters
-        Those with the highest validation AUC.
-    model : TagModel
-        All trials.
-    """
-    rates = learning_rates(settings, LEARNING_RATES)
-    trials = sample_hyperparameters(settings.n_trials, rates, WEIGHT_DECAYS, seed)
-    model = fit_runs(
-        train_features,
-        train_tags,
-        valid_features,
-        valid_tags,
-        trials,
-        settings,
-        seed=seed,
-        device=device,
-    )
-    return best_trial(model.runs, trials), model
+TAGGING = _TagPrediction()
+"""The task of §4.2."""
 
 
-class TagClassifier(ClassifierMixin, BaseEstimator):
+@dataclass(kw_only=True, eq=False, repr=False)
+class TagClassifier(ClassifierMixin, EarlyStopped):
     """The MLP of §4.2 as a scikit-learn classifier, to end a ``Pipeline``.
 
     Parameters
     ----------
-    learning_rate : float, default=0.02
-        Of the descent; see :func:`search` to choose it.
-    weight_decay : float, default=1e-4
-        Of the descent.
+    learning_rate, weight_decay : float, default=0.02 and 1e-4
+        Of the descent; :func:`multiscale.training.search` chooses them.
     n_hidden : int, default=1000
         Hidden units.
     max_epochs, patience : int, default=100 and 5
         A run stops after ``patience`` epochs without a better validation AUC.
     validation_fraction : float, default=0.1
         Share of the clips held out for early stopping.
-    random_state : int, default=0
-        Of the split, the initialisation and the order of examples.
+    random_state : int, RandomState or None, default=0
+        Of the clips held out, the initialisation and the order of examples.
     device : str, default="auto"
         Torch device.
 
     Attributes
     ----------
-    model_ : TagModel
+    model_ : Model
         The trained network.
     classes_ : list of ndarray
         For each tag, its two classes, as scikit-learn's multi-label classifiers have it.
     """
 
-    def __init__(
-        self,
-        *,
-        learning_rate: float = 0.02,
-        weight_decay: float = 1e-4,
-        n_hidden: int = 1000,
-        max_epochs: int = 100,
-        patience: int = 5,
-        validation_fraction: float = 0.1,
-        random_state: int = 0,
-        device: str = "auto",
-    ):
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.n_hidden = n_hidden
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.device = device
+    n_hidden: int = 1000
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> TagClassifier:
         """Train on features (n_clips, n_pooling_windows, n_features) and tags (n_clips, n_tags)."""
-        if not 0 < self.validation_fraction < 1:
-            raise ParameterError(
-                "validation_fraction: expected a share between 0 and 1, "
-                f"got {self.validation_fraction!r}"
-            )
-        X, y = np.asarray(X), np.asarray(y, bool)
-        order = np.random.default_rng(self.random_state).permutation(len(X))
-        held_out, rest = np.split(order, [max(1, round(self.validation_fraction * len(X)))])
-        settings = TrainingSettings(
-            max_epochs=self.max_epochs, patience=self.patience, n_hidden=self.n_hidden
-        )
-        self.model_ = fit_runs(
-            X[rest],
-            y[rest],
-            X[held_out],
-            y[held_out],
-            [Hyperparameters(self.learning_rate, self.weight_decay)],
-            settings,
-            seed=self.random_state,
-            device=self.device,
-        )
-        self.classes_ = [np.array([False, True])] * y.shape[1]
+        self._fit(TAGGING, X, y, n_hidden=self.n_hidden)
+        self.classes_ = [np.array([False, True])] * np.shape(y)[1]
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probability of each tag for each clip, shape (n_clips, n_tags)."""
-        check_is_fitted(self)
-        return self.model_.predict(np.asarray(X))[0]
+        return self._outputs(X)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Tags more likely than not, shape (n_clips, n_tags), bool."""
@@ -281,14 +130,14 @@ class TagClassifier(ClassifierMixin, BaseEstimator):
         return mean_auc(np.asarray(y, bool), self.predict_proba(X))
 
 
-def tag_auc(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Area under the ROC curve of every tag (§4.2).
 
     Parameters
     ----------
-    tags : ndarray of shape (n_clips, n_tags), bool
+    y_true : ndarray of shape (n_clips, n_tags), bool
         True tags.
-    scores : ndarray of shape (..., n_clips, n_tags)
+    y_score : ndarray of shape (..., n_clips, n_tags)
         Predictions, of one run or more.
 
     Returns
@@ -302,95 +151,36 @@ def tag_auc(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
     order, and so follows from the ranks. All tags and runs at once, since early stopping asks for
     it after every epoch; equal to scikit-learn's ``roc_auc_score``.
     """
-    n_with = tags.sum(axis=0)
-    n_pairs = n_with * (len(tags) - n_with)
-    ranks = rankdata(scores, axis=-2)
-    right = np.where(tags, ranks, 0).sum(axis=-2) - n_with * (n_with + 1) / 2
+    n_with = y_true.sum(axis=0)
+    n_pairs = n_with * (len(y_true) - n_with)
+    ranks = rankdata(y_score, axis=-2)
+    right = np.where(y_true, ranks, 0).sum(axis=-2) - n_with * (n_with + 1) / 2
     return np.where(n_pairs > 0, right / np.maximum(n_pairs, 1), np.nan)
 
 
-def tag_average_precision(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def tag_average_precision(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Average precision of every tag, of one run; arguments and result as :func:`tag_auc`."""
-    values = np.full(tags.shape[1], np.nan)
-    defined = np.flatnonzero(tags.any(axis=0) & ~tags.all(axis=0))
-    if len(defined):
-        values[defined] = average_precision_score(
-            tags[:, defined], scores[:, defined], average=None
-        )
+    values, defined = np.full(y_true.shape[1], np.nan), _defined(y_true)
+    if defined.any():
+        known = y_true[:, defined], y_score[:, defined]
+        values[defined] = average_precision_score(*known, average=None)
     return values
 
 
-def mean_auc(tags: np.ndarray, scores: np.ndarray) -> float:
+def mean_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """Mean of :func:`tag_auc` over the tags that have one; NaN if a score is not finite."""
-    return float(run_scores(scores[None], tags)[0])
+    return float(run_scores(y_true, y_score[None])[0])
 
 
-def run_scores(predictions: np.ndarray, tags: np.ndarray) -> np.ndarray:
-    """Mean AUC of every run: predictions (n_runs, n_clips, n_tags) -> (n_runs,).
-
-    Over the tags that have one; NaN for a run of which a prediction is not finite.
-    """
-    defined = tags.any(axis=0) & ~tags.all(axis=0)
-    finite = np.isfinite(predictions).all(axis=(1, 2))
+def run_scores(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
+    """:func:`mean_auc` of every run: (n_runs, n_clips, n_tags) -> (n_runs,)."""
+    finite, defined = np.isfinite(y_score).all(axis=(1, 2)), _defined(y_true)
     if not defined.any():
-        return np.full(len(predictions), np.nan)
-    scores = np.where(finite[:, None, None], predictions, 0)
-    return np.where(finite, tag_auc(tags, scores)[:, defined].mean(axis=1), np.nan)
+        return np.full(len(y_score), np.nan)
+    aucs = tag_auc(y_true, np.where(finite[:, None, None], y_score, 0))
+    return np.where(finite, aucs[:, defined].mean(axis=1), np.nan)
 
 
-def _initial_parameters(
-    n_runs: int, n_inputs: int, n_hidden: int, n_tags: int, seed: int
-) -> Parameters:
-    """He's initialisation, a stream of its own for every run, so that runs can be added."""
-    hidden, output = [], []
-    for stream in np.random.SeedSequence(seed).spawn(n_runs):
-        rng = np.random.default_rng(stream)
-        hidden.append(rng.standard_normal((n_inputs, n_hidden), np.float32) * (2 / n_inputs) ** 0.5)
-        output.append(rng.standard_normal((n_hidden, n_tags), np.float32) * (1 / n_hidden) ** 0.5)
-    return {
-        "hidden": torch.tensor(np.stack(hidden), dtype=torch.float32),
-        "bias_hidden": torch.zeros(n_runs, 1, n_hidden),
-        "output": torch.tensor(np.stack(output), dtype=torch.float32),
-        "bias_output": torch.zeros(n_runs, 1, n_tags),
-    }
-
-
-def _logits(parameters: Parameters, windows: torch.Tensor) -> torch.Tensor:
-    """(n_windows, n_features) -> (n_runs, n_windows, n_tags)."""
-    # The windows are shared by the runs, not copied for each.
-    shared = windows.expand(len(parameters["hidden"]), -1, -1)
-    hidden = torch.baddbmm(parameters["bias_hidden"], shared, parameters["hidden"]).relu_()
-    return torch.baddbmm(parameters["bias_output"], hidden, parameters["output"])
-
-
-def _predict(
-    parameters: Parameters, windows: torch.Tensor, n_pooling_windows: int, batch: int = 2048
-) -> np.ndarray:
-    with torch.no_grad():
-        probabilities = torch.cat(
-            [torch.sigmoid(_logits(parameters, some)) for some in windows.split(batch)], dim=1
-        )
-    by_clip = probabilities.unflatten(1, (-1, n_pooling_windows))
-    return by_clip.mean(2).cpu().numpy()
-
-
-def _standardised(features: np.ndarray, scaler: StandardScaler) -> torch.Tensor:
-    windows = scaler.transform(features.reshape(-1, features.shape[-1]))
-    return torch.as_tensor(windows, dtype=torch.float32)
-
-
-def _check_tags(
-    features: np.ndarray, tags: np.ndarray, split: str, n_tags: int | None = None
-) -> None:
-    if tags.ndim != 2 or len(tags) != len(features) or tags.shape[1] == 0:
-        raise ParameterError(
-            f"{split} tags: expected shape ({len(features)}, n_tags), got {tags.shape}"
-        )
-    if n_tags is not None and tags.shape[1] != n_tags:
-        raise ParameterError(
-            f"{split} tags: expected {n_tags} tags, as in train, got {tags.shape[1]}"
-        )
-    if split == "valid" and not (tags.any(axis=0) & ~tags.all(axis=0)).any():
-        raise ParameterError(
-            "valid tags: expected a tag that some clips carry and others do not, got none"
-        )
+def _defined(y_true: np.ndarray) -> np.ndarray:
+    """Tags that some clips carry and others do not."""
+    return y_true.any(axis=0) & ~y_true.all(axis=0)

@@ -1,292 +1,293 @@
-"""Minibatch gradient descent with weight decay and early stopping (§4.2, §4.3).
+"""One protocol for both tasks: standardise, search, train runs side by side (§4.2, §4.3).
 
-Several *runs* are trained side by side: every parameter has a leading axis of runs, which differ
-in their initialisation (§5.1) or, in a random search, in learning rate and weight decay. All see
-the same minibatches, so that one matrix product serves them all.
+What tag prediction and similarity do not share is a :class:`Task`; the descent is
+:func:`multiscale.descent.train`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import json
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from numbers import Integral
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.stats import loguniform
-from sklearn.model_selection import ParameterSampler
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from multiscale.config import ParameterError, TrainingSettings
-
-Parameters = dict[str, torch.Tensor]
-
-BATCH_SIZE = 128
-"""Examples per minibatch (open in the paper)."""
-
-MOMENTUM = 0.9
-"""Momentum of the descent (open in the paper)."""
-
-OPTIMISERS = {
-    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
-    "plain": torch.optim.SGD,
-    "adam": torch.optim.Adam,
-}
-"""Gradient descent with momentum, without it, or Adam (open in the paper)."""
+from multiscale import descent
+from multiscale.config import ParameterError, TrainingSettings, select_device
+from multiscale.descent import (
+    BATCH_SIZE,
+    Hyperparameters,
+    Parameters,
+    Runs,
+    sample_hyperparameters,
+)
 
 UNSCALED_RATES = (1e-4, 3e-3)
-"""Range of learning rates that a random search draws from for features as they are: their squares
-are far from 1, and the steps grow with them."""
+"""Learning rates to search for features as they are: their squares are far from 1."""
 
 ADAM_RATES = (1e-4, 3e-3)
-"""Range of learning rates that a random search draws from with Adam, whose steps have a size of
-their own."""
+"""Learning rates to search with Adam, whose steps have a size of their own."""
+
+MOMENTUM, train = descent.MOMENTUM, descent.train
+
+Split = tuple[np.ndarray, np.ndarray]
+"""Features (n_clips, n_pooling_windows, n_features), and tags (n_clips, n_tags) or artists."""
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What the random search of §4.2 optimises."""
+class Task(Protocol):
+    """What runs are trained for; ``x`` are standardised rows of features, ``y`` their targets."""
 
-    learning_rate: float
-    weight_decay: float
+    name: str  # of its module, too
+    learning_rates: tuple[float, float]  # of the random search
+    weight_decays: tuple[float, float] = (1e-6, 1e-2)
+    batch_size: int = BATCH_SIZE
+
+    def inputs(self, features: np.ndarray) -> np.ndarray:
+        """(n_clips, n_pooling_windows, n_features) -> (n_rows, n_features)."""
+
+    def check(self, labels: np.ndarray, n_clips: int, split: str) -> None:
+        """Raise a ParameterError for labels that cannot be learned or scored."""
+
+    def targets(self, labels: np.ndarray, n_pooling_windows: int) -> torch.Tensor:
+        """Labels of the clips -> (n_rows, ...), as the loss takes them."""
+
+    def initial(
+        self, x: torch.Tensor, y: torch.Tensor, n_runs: int, settings: TrainingSettings, seed: int
+    ) -> Parameters:
+        """Where the descent starts, each (n_runs, ...)."""
+
+    def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Loss of a minibatch, (n_runs,)."""
+
+    def outputs(
+        self, parameters: Parameters, x: torch.Tensor, n_pooling_windows: int
+    ) -> torch.Tensor:
+        """Tag probabilities, or places in the learned space, (n_runs, n_clips, n_outputs)."""
+
+    def score(self, y_true: np.ndarray, outputs: np.ndarray | torch.Tensor) -> np.ndarray:
+        """How well these go with the labels, (n_runs,); higher is better."""
 
 
 @dataclass
-class Runs:
-    """Trained runs.
+class Model:
+    """Runs trained side by side, with the scaling of their input.
 
     Attributes
     ----------
-    parameters : dict of str to Tensor
-        Each of shape (n_runs, ...): the values with the best validation score.
-    scores : ndarray of shape (n_runs,)
-        Best validation score; NaN for a run whose loss was not finite from the start.
-    epochs : ndarray of shape (n_runs,), int
-        Epoch of that score, from 1.
-    history : ndarray of shape (n_epochs, n_runs)
-        Validation score after each epoch; NaN once a run has stopped.
-    """
-
-    parameters: Parameters
-    scores: np.ndarray
-    epochs: np.ndarray
-    history: np.ndarray
-
-
-def train(
-    parameters: Parameters,
-    loss: Callable[[Parameters, torch.Tensor], torch.Tensor],
-    score: Callable[[Parameters], np.ndarray],
-    n_examples: int,
-    hyperparameters: list[Hyperparameters],
-    *,
-    max_epochs: int,
-    patience: int,
-    seed: int,
-    batch_size: int = BATCH_SIZE,
-    optimiser: str = "momentum",
-) -> Runs:
-    """Train runs side by side until none gets better on the validation set.
-
-    Parameters
-    ----------
-    parameters : dict of str to Tensor
-        Initial values, each of shape (n_runs, ...). Those named ``bias...`` do not decay.
-    loss : callable
-        ``loss(parameters, batch)`` gives the loss of each run, shape (n_runs,), on the examples
-        whose indices are in ``batch``.
-    score : callable
-        ``score(parameters)`` gives the validation score of each run, shape (n_runs,); higher is
-        better.
-    n_examples : int
-        Training examples.
+    task : Task
+        What they were trained for.
+    runs : Runs
+        Their parameters, validation scores and epochs.
+    scaler : StandardScaler
+        Fitted on the training rows.
     hyperparameters : list of Hyperparameters
         One per run.
-    max_epochs, patience : int
-        A run stops after ``patience`` epochs without a better score.
-    seed : int
-        Of the order of the examples.
-    batch_size : int, default=128
-        Examples per minibatch.
-    optimiser : {"momentum", "plain", "adam"}, default="momentum"
-        Gradient descent with momentum 0.9, without it, or Adam (open in the paper).
-
-    Returns
-    -------
-    Runs
-        The best parameters of each run.
-
-    Raises
-    ------
-    ParameterError
-        If there are no examples.
     """
-    if n_examples < 1:
-        raise ParameterError(f"n_examples: expected at least 1 to train on, got {n_examples}")
-    rng = np.random.default_rng(seed)
-    device = next(iter(parameters.values())).device
-    runs = _start(parameters, len(hyperparameters))
-    descent = _Descent(parameters, hyperparameters, optimiser)
-    active = np.arange(len(hyperparameters))
-    for epoch in range(1, max_epochs + 1):
-        order = torch.as_tensor(rng.permutation(n_examples), device=device)
-        for batch in order.split(batch_size):
-            descent.step(lambda values, batch=batch: loss(values, batch))
-        scores = score(descent.parameters)
-        _record(runs, descent.parameters, active, scores, epoch)
-        going = (epoch - runs.epochs[active] < patience) & np.isfinite(scores)
-        if not going.any():
-            break
-        if not going.all():
-            active = active[going]
-            descent.keep(np.flatnonzero(going).tolist())
-    return runs
+
+    task: Task
+    runs: Runs
+    scaler: StandardScaler
+    hyperparameters: list[Hyperparameters]
+
+    def outputs(self, features: np.ndarray) -> np.ndarray:
+        """Tag probabilities, or places in the learned space, (n_runs, n_clips, n_outputs)."""
+        features = _pooled(features, "features", self.scaler.n_features_in_)
+        device = next(iter(self.runs.parameters.values())).device
+        x = _standardised(self.task, features, self.scaler).to(device)
+        return self.task.outputs(self.runs.parameters, x, features.shape[1]).cpu().numpy()
+
+    def weights(self, run: int = 0) -> dict[str, np.ndarray]:
+        """Parameters of one run by name, float64, to compute with by hand."""
+        return {n: value[run].cpu().double().numpy() for n, value in self.runs.parameters.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, without pickle."""
+        runs = vars(self.runs)
+        scaler = {n: value for n, value in vars(self.scaler).items() if n.endswith("_")}
+        tensors = {
+            **{f"parameters.{n}": v.cpu().contiguous() for n, v in self.runs.parameters.items()},
+            **{f"runs.{n}": torch.as_tensor(runs[n]) for n in ("scores", "epochs", "history")},
+            **{f"scaler.{n}": torch.as_tensor(v) for n, v in scaler.items() if v is not None},
+        }
+        metadata = {
+            "task": self.task.name,
+            "hyperparameters": json.dumps([asdict(chosen) for chosen in self.hyperparameters]),
+            "scaling": json.dumps(self.scaler.get_params()),
+        }
+        save_file(tensors, str(path), metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read what :meth:`save` wrote, to the CPU."""
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("task") not in ("tagging", "similarity"):
+                raise ParameterError(f"{path}: expected what Model.save wrote, got another file")
+            parts: dict[str, dict] = {"parameters": {}, "runs": {}, "scaler": {}}
+            for key in file.keys():  # noqa: SIM118  (no dict)
+                part, name = key.split(".")
+                parts[part][name] = file.get_tensor(key)
+        scaler = StandardScaler(**json.loads(metadata["scaling"]))
+        for name, value in parts["scaler"].items():
+            setattr(scaler, name, value.numpy() if value.ndim else value.item())
+        runs = Runs(parts["parameters"], **{n: v.numpy() for n, v in parts["runs"].items()})
+        chosen = [Hyperparameters(**values) for values in json.loads(metadata["hyperparameters"])]
+        # By name: the modules of the tasks import this one.
+        task = getattr(import_module(f"multiscale.{metadata['task']}"), metadata["task"].upper())
+        return cls(task, runs, scaler, chosen)
 
 
-class _Descent:
-    """Gradient descent with a learning rate and a weight decay per run."""
+def search(
+    task: Task,
+    train: Split,
+    valid: Split,
+    settings: TrainingSettings,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+) -> tuple[Hyperparameters, Model]:
+    """Random search of learning rate and weight decay on the validation set (§4.2).
 
-    def __init__(
-        self, parameters: Parameters, hyperparameters: list[Hyperparameters], optimiser: str
-    ):
-        self.optimiser_class = OPTIMISERS[optimiser]
-        self._begin({name: value.clone() for name, value in parameters.items()}, hyperparameters)
-
-    def _begin(self, parameters: Parameters, hyperparameters: list[Hyperparameters]) -> None:
-        self.parameters = parameters
-        self.hyperparameters = hyperparameters
-        # One tensor for the product of all runs; each run's share of it, for its own step.
-        self.shares = {name: list(value) for name, value in parameters.items()}
-        self.optimiser = self.optimiser_class(
-            [
-                {
-                    "params": [self.shares[name][run] for name in names],
-                    "lr": chosen.learning_rate,
-                    "weight_decay": decay,
-                }
-                for run, chosen in enumerate(hyperparameters)
-                for decay, names in self._decays(chosen.weight_decay)
-            ],
-            fused=True,  # one pass over these large arrays
-        )
-
-    def _decays(self, decay: float) -> list[tuple[float, list[str]]]:
-        biases = [name for name in self.parameters if name.startswith("bias")]
-        weights = [name for name in self.parameters if name not in biases]
-        return [(decay, weights), (0.0, biases)] if biases else [(decay, weights)]
-
-    def step(self, loss: Callable[[Parameters], torch.Tensor]) -> None:
-        watched = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
-        # Runs do not share parameters, so the gradient of the sum holds each run's own.
-        gradients = torch.autograd.grad(loss(watched).sum(), list(watched.values()))
-        for shares, gradient in zip(self.shares.values(), gradients, strict=True):
-            for share, its_gradient in zip(shares, gradient.contiguous(), strict=True):
-                share.grad = its_gradient
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-
-    def keep(self, runs: list[int]) -> None:
-        """Go on with some of the runs only: the others have stopped."""
-        shares, state = self.shares, self.optimiser.state
-        self._begin(
-            {name: value[runs] for name, value in self.parameters.items()},
-            [self.hyperparameters[run] for run in runs],
-        )
-        for name, kept in self.shares.items():
-            for run, share in zip(runs, kept, strict=True):
-                self.optimiser.state[share] = state[shares[name][run]]
-
-
-def _start(parameters: Parameters, n_runs: int) -> Runs:
-    return Runs(
-        parameters={name: value.clone() for name, value in parameters.items()},
-        scores=np.full(n_runs, np.nan),
-        epochs=np.zeros(n_runs, int),
-        history=np.empty((0, n_runs)),
-    )
-
-
-def _record(
-    runs: Runs, parameters: Parameters, active: np.ndarray, scores: np.ndarray, epoch: int
-) -> None:
-    """Note the scores of an epoch, and keep the parameters of runs that got better."""
-    row = np.full(len(runs.scores), np.nan)
-    row[active] = scores
-    runs.history = np.vstack([runs.history, row])
-    better = np.isfinite(scores) & ~(scores <= runs.scores[active])
-    for position in np.flatnonzero(better):
-        run = active[position]
-        runs.scores[run], runs.epochs[run] = scores[position], epoch
-        for name, value in parameters.items():
-            runs.parameters[name][run] = value[position].detach()
-
-
-def sample_hyperparameters(
-    n_trials: int,
-    learning_rate: tuple[float, float],
-    weight_decay: tuple[float, float],
-    seed: int,
-) -> list[Hyperparameters]:
-    """Draw the trials of a random search, log-uniformly (§4.2).
-
-    Parameters
-    ----------
-    n_trials : int
-        How many.
-    learning_rate, weight_decay : (float, float)
-        Range of each.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    list of Hyperparameters
-        The trials.
+    Arguments are those of :func:`fit_runs`; gives the hyperparameters with the highest validation
+    score, and the model of all trials. A ParameterError if no trial has a finite score.
     """
-    space = {
-        "learning_rate": loguniform(*learning_rate),
-        "weight_decay": loguniform(*weight_decay),
-    }
-    sampler = ParameterSampler(space, n_trials, random_state=seed)
-    return [Hyperparameters(**{k: float(v) for k, v in trial.items()}) for trial in sampler]
-
-
-def learning_rates(settings: TrainingSettings, usual: tuple[float, float]) -> tuple[float, float]:
-    """Range of learning rates to search, where the optimiser or the features may ask for another.
-
-    Parameters
-    ----------
-    settings : TrainingSettings
-        Optimiser, and whether features are standardised.
-    usual : (float, float)
-        Range for gradient descent on standardised features.
-
-    Returns
-    -------
-    (float, float)
-        The range.
-    """
+    rates = task.learning_rates if settings.standardise else UNSCALED_RATES
     if settings.optimiser == "adam":
-        return ADAM_RATES
-    return usual if settings.standardise else UNSCALED_RATES
+        rates = ADAM_RATES
+    trials = sample_hyperparameters(settings.n_trials, rates, task.weight_decays, seed)
+    model = fit_runs(task, train, valid, trials, settings, seed=seed, device=device)
+    if not np.isfinite(model.runs.scores).any():
+        raise ParameterError(
+            f"random search: expected a finite score, got none from {len(trials)} trials"
+        )
+    return trials[int(np.nanargmax(model.runs.scores))], model
 
 
-def check_pooled(features: np.ndarray, name: str, n_features: int | None = None) -> None:
-    """Refuse what is not the pooled features of clips.
+def fit_runs(
+    task: Task,
+    train: Split,
+    valid: Split,
+    hyperparameters: list[Hyperparameters],
+    settings: TrainingSettings,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+) -> Model:
+    """Train runs side by side, one per entry of ``hyperparameters``.
 
     Parameters
     ----------
-    features : ndarray of shape (n_clips, n_pooling_windows, n_features)
-        Pooled features.
-    name : str
-        What to call them in an error.
-    n_features : int, optional
-        Features expected, if that is known.
+    task : Task
+        ``tagging.TAGGING`` or ``similarity.SIMILARITY``.
+    train, valid : (ndarray, ndarray)
+        Features (n_clips, n_pooling_windows, n_features), and tags (n_clips, n_tags) or artists
+        (n_clips,) of these clips.
+    hyperparameters : list of Hyperparameters
+        One per run.
+    settings : TrainingSettings
+        Epochs, patience, optimiser and sizes.
+    seed : int, default=0
+        Of the initialisations and of the order of examples.
+    device : str, default="auto"
+        Torch device.
+
+    Returns
+    -------
+    Model
+        The trained runs.
 
     Raises
     ------
     ParameterError
-        If they are of another shape, or there are none.
+        If shapes do not go together, or the task cannot be learned from these labels.
     """
+    (features, labels), (held_out, y_true) = train, valid
+    features = _pooled(features, "train features")
+    held_out = _pooled(held_out, "valid features", features.shape[2])
+    labels, y_true = np.asarray(labels), np.asarray(y_true)
+    task.check(labels, len(features), "train")
+    task.check(y_true, len(held_out), "valid")
+    if labels.shape[1:] != y_true.shape[1:]:
+        expected = (len(y_true), *labels.shape[1:])
+        raise ParameterError(f"valid labels: expected {expected} as in train, got {y_true.shape}")
+    chosen = select_device(device)
+    scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise)
+    scaler.fit(task.inputs(features))
+    x, x_valid = (_standardised(task, some, scaler).to(chosen) for some in (features, held_out))
+    y = task.targets(labels, features.shape[1]).to(chosen)
+    initial = task.initial(x, y, len(hyperparameters), settings, seed)
+    runs = descent.train(
+        {name: value.to(chosen) for name, value in initial.items()},
+        lambda values, batch: task.loss(values, x[batch], y[batch]),
+        lambda values: task.score(y_true, task.outputs(values, x_valid, held_out.shape[1])),
+        len(x),
+        hyperparameters,
+        max_epochs=settings.max_epochs,
+        patience=settings.patience,
+        seed=seed,
+        batch_size=task.batch_size,
+        optimiser=settings.optimiser,
+    )
+    return Model(task, runs, scaler, hyperparameters)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class EarlyStopped(BaseEstimator):
+    """What the scikit-learn estimators of both tasks share: one run, stopped on clips held out."""
+
+    learning_rate: float = 0.02
+    weight_decay: float = 1e-4
+    max_epochs: int = 100
+    patience: int = 5
+    validation_fraction: float = 0.1
+    random_state: int | np.random.RandomState | None = 0
+    device: str = "auto"
+
+    def _fit(self, task: Task, X: np.ndarray, y: np.ndarray, **sizes: int) -> None:
+        fraction, seed = self.validation_fraction, self.random_state
+        if not 0 < fraction < 1:
+            raise ParameterError(
+                f"validation_fraction: expected a share between 0 and 1, got {fraction!r}"
+            )
+        X, y = _pooled(X, "X"), np.asarray(y)
+        task.check(y, len(X), "y:")
+        settings = TrainingSettings(max_epochs=self.max_epochs, patience=self.patience, **sizes)
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31)
+        order = np.random.default_rng(seed).permutation(len(X))
+        held_out, rest = np.split(order, [max(1, round(fraction * len(X)))])
+        train, valid = ((X[some], y[some]) for some in (rest, held_out))
+        chosen = [Hyperparameters(self.learning_rate, self.weight_decay)]
+        self.model_ = fit_runs(task, train, valid, chosen, settings, seed=seed, device=self.device)
+        self.n_features_in_ = X.shape[2]
+
+    def _outputs(self, X: np.ndarray) -> np.ndarray:
+        check_is_fitted(self)
+        return self.model_.outputs(X)[0]
+
+
+def streams(seed: int, n_runs: int) -> list[np.random.Generator]:
+    """A stream of its own for every run, so that runs can be added."""
+    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_runs)]
+
+
+def _standardised(task: Task, features: np.ndarray, scaler: StandardScaler) -> torch.Tensor:
+    return torch.as_tensor(scaler.transform(task.inputs(features)), dtype=torch.float32)
+
+
+def _pooled(features: np.ndarray, name: str, n_features: int | None = None) -> np.ndarray:
+    """Refuse what is not the pooled features of clips."""
+    features = np.asarray(features)
     if features.ndim != 3 or len(features) == 0:
         raise ParameterError(
             f"{name}: expected shape (n_clips, n_pooling_windows, n_features), got {features.shape}"
@@ -295,30 +296,4 @@ def check_pooled(features: np.ndarray, name: str, n_features: int | None = None)
         raise ParameterError(
             f"{name}: expected {n_features} features, as in train, got {features.shape[2]}"
         )
-
-
-def best_trial(runs: Runs, hyperparameters: list[Hyperparameters]) -> Hyperparameters:
-    """The trial with the highest validation score.
-
-    Parameters
-    ----------
-    runs : Runs
-        The trained trials.
-    hyperparameters : list of Hyperparameters
-        What they were trained with.
-
-    Returns
-    -------
-    Hyperparameters
-        Of the best.
-
-    Raises
-    ------
-    ParameterError
-        If no trial had a finite score.
-    """
-    if not np.isfinite(runs.scores).any():
-        raise ParameterError(
-            f"random search: expected a finite score, got none from {len(hyperparameters)} trials"
-        )
-    return hyperparameters[int(np.nanargmax(runs.scores))]
+    return features

@@ -1,4 +1,4 @@
-"""Pyramids against loops; what must be equal, constant, or rebuilt."""
+"""Pyramids against loops; what must be equal, constant, or rebuilt; what is sampled of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiscale import scales
-from multiscale.config import ParameterError
-from multiscale.scales import (
+from multiscale import representations
+from multiscale.config import REPRESENTATIONS, ParameterError
+from multiscale.encoding import frame_windows
+from multiscale.representations import (
+    Representation,
     difference,
     downsample,
     gaussian_pyramid,
     laplacian_pyramid,
-    make_levels,
     multiresolution,
     reconstruct,
     resolution,
@@ -126,8 +127,8 @@ def test_a_batch_is_its_clips():
 
 def test_level_0_is_the_same_for_gaussian_and_multiresolution(clips):
     """§3.2: the lowest level of the Gaussian pyramid is that of the multiresolution one."""
-    gaussian = make_levels(clips[0], "gaussian", 3)
-    multi = make_levels(clips[0], "multiresolution", 3)
+    gaussian = Representation("gaussian", 3).levels(clips[0])
+    multi = Representation("multiresolution", 3).levels(clips[0])
     torch.testing.assert_close(gaussian[0], multi[0], rtol=0, atol=0)
     assert not torch.allclose(gaussian[1], multi[1][: len(gaussian[1])], atol=0.1)
 
@@ -139,16 +140,19 @@ def test_multiresolution_doubles_the_window_and_keeps_the_hop(clips):
         assert ours.shape == levels[0].shape
 
 
-def test_make_levels_cuts_to_whole_pooling_windows(clips):
+def test_levels_are_cut_to_whole_pooling_windows(clips):
     assert log_mel(clips[0]).shape[0] == 282
-    pyramid = make_levels(clips[0], "laplacian", 6)
+    pyramid = Representation("laplacian", 6).levels(clips[0])
     assert [len(level) for level in pyramid] == [256, 128, 64, 32, 16, 8]
-    multi = make_levels(clips[0], "multiresolution", 2)
+    multi = Representation("multiresolution", 2).levels(clips[0])
     assert [len(level) for level in multi] == [256, 256]
     expected = laplacian_pyramid(log_mel(clips[0])[:256], 6)
     for level, same in zip(pyramid, expected, strict=True):
         torch.testing.assert_close(level, same, rtol=0, atol=0)
-    assert make_levels(clips[:2], "gaussian", 2, pooling_length=100)[1].shape == (2, 100, 200)
+    hundred = Representation("gaussian", 2, pooling_length=100)
+    assert hundred.levels(clips[:2])[1].shape == (2, 100, 200)
+    assert hundred.n_pooling_windows(clips.shape[1]) == 2
+    assert hundred.pooling_lengths == [100, 50]
 
 
 def test_downsampling_takes_the_first_of_every_two_frames():
@@ -158,29 +162,82 @@ def test_downsampling_takes_the_first_of_every_two_frames():
 
 
 def test_the_kernel_keeps_the_mean_and_treats_both_phases_alike():
-    assert sum(scales.KERNEL) == 1
-    assert sum(scales.KERNEL[::2]) == sum(scales.KERNEL[1::2]) == 0.5
+    assert sum(representations.KERNEL) == 1
+    assert sum(representations.KERNEL[::2]) == sum(representations.KERNEL[1::2]) == 0.5
 
 
 @pytest.mark.parametrize("function", [gaussian_pyramid, laplacian_pyramid])
 def test_levels_that_cannot_be_made(function):
-    with pytest.raises(ParameterError, match="n_levels: expected at least 1, got 0"):
+    with pytest.raises(ParameterError, match="n_levels: expected an integer of at least 1, got 0"):
         function(random_spectrogram(16), 0)
     assert len(function(random_spectrogram(17), 6)[-1]) == 1
     with pytest.raises(ParameterError, match="expected more than 16 frames for 6 levels, got 16"):
         function(random_spectrogram(16), 6)
 
 
-def test_make_levels_refuses(clips):
-    with pytest.raises(ParameterError, match="n_levels: expected at least 1, got 0"):
-        make_levels(clips[0], "multiresolution", 0)
-    with pytest.raises(ParameterError, match=r"scale: expected multiresolution, .*got 'wavelet'"):
-        make_levels(clips[0], "wavelet")
-    for scale in ("multiresolution", "laplacian"):
-        with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 282, .*got 283"):
-            make_levels(clips[0], scale, 2, pooling_length=283)
-        with pytest.raises(ParameterError, match=r"pooling_length: expected 1 to 282, .*got 0"):
-            make_levels(clips[0], scale, 2, pooling_length=0)
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n_levels": 0}, "n_levels: expected an integer of at least 1, got 0"),
+        ({"name": "wavelet"}, "representation: expected one of multiresolution, .*got 'wavelet'"),
+        ({"kernel": "boxcar"}, "kernel: expected one of binomial, triangle, wide, got 'boxcar'"),
+        ({"pooling_length": 0}, "pooling_length: expected an integer of at least 1, got 0"),
+        ({"pooling_length": 100}, "pooling_length=100 to be divisible"),
+    ],
+)
+def test_representations_that_are_refused(values, message):
+    with pytest.raises(ParameterError, match=message):
+        Representation(**values)
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_clips_without_a_whole_pooling_window(clips, name):
+    with pytest.raises(ParameterError, match=r"pooling_length: expected at most 282, .*got 284"):
+        Representation(name, 2, pooling_length=284).levels(clips[0])
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_sampled_windows_are_windows_of_the_levels(clips, name):
+    representation = Representation(name, 3)
+    drawn = representation.sample(clips[:2], [1, 2], n_windows=40, random_state=3)
+    assert list(drawn) == [1, 2]
+    for level, frames in enumerate(representation.levels(clips[:2])):
+        for window_length, by_level in drawn.items():
+            length = representation.pooling_lengths[level]
+            there = frame_windows(frames, window_length, length).flatten(0, -2).numpy()
+            nearest = [np.abs(there - row).max(axis=1).argmin() for row in by_level[level]]
+            np.testing.assert_allclose(by_level[level], there[nearest], atol=1e-4)
+            assert len(set(nearest)) == 40, "a window was drawn twice"
+            assert nearest == sorted(nearest)
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_a_draw_depends_on_neither_batch_nor_company(clips, name):
+    representation = Representation(name, 2)
+    alone = representation.sample(clips, [2], 50, random_state=1, batch_size=1)
+    together = representation.sample(clips, [1, 4, 2], 50, random_state=1)
+    for one, other in zip(alone[2], together[2], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    elsewhere = representation.sample(clips, [2], 50, random_state=2)
+    assert not np.allclose(alone[2][0], elsewhere[2][0], atol=0.1)
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+def test_fewer_windows_than_clips(clips, name):
+    drawn = Representation(name, 2).sample(clips, [1, 2], 3)
+    assert [level.shape for level in drawn[1]] == [(3, 200)] * 2
+    assert [level.shape for level in drawn[2]] == [(3, 400)] * 2
+
+
+def test_every_clip_gives_an_equal_share_of_windows():
+    """Noise of very different levels: the mean of a window tells its clip."""
+    noise = np.random.default_rng(0).standard_normal((5, 9 * 16_000)).astype(np.float32)
+    noise *= 30.0 ** -np.arange(5, dtype=np.float32)[:, None]
+    windows = Representation("gaussian", 1).sample(noise, [1], 102, batch_size=2)[1][0]
+    assert len(windows) == 102
+    loudness = np.sort(windows.mean(axis=1))
+    bounds = np.sort(np.argsort(np.diff(loudness))[-4:]) + 1
+    assert {len(of_clip) for of_clip in np.split(loudness, bounds)} == {20, 21}
 
 
 @pytest.mark.parametrize("double_hop", [False, True])

@@ -1,0 +1,216 @@
+"""Minibatch gradient descent with weight decay and early stopping (§4.2, §4.3).
+
+Several *runs* are trained side by side: every parameter has a leading axis of runs, which differ
+in their initialisation (§5.1) or, in a random search, in learning rate and weight decay. All see
+the same minibatches, so that one matrix product serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.stats import loguniform
+from sklearn.model_selection import ParameterSampler
+
+from multiscale.config import ParameterError
+
+Parameters = dict[str, torch.Tensor]
+
+BATCH_SIZE = 128
+"""Examples per minibatch (open in the paper)."""
+
+MOMENTUM = 0.9
+"""Momentum of the descent (open in the paper)."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the random search of §4.2 optimises."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+def sample_hyperparameters(
+    n_trials: int, learning_rate: tuple[float, float], weight_decay: tuple[float, float], seed: int
+) -> list[Hyperparameters]:
+    """Draw the trials of a random search log-uniformly from two ranges (§4.2)."""
+    space = {"learning_rate": loguniform(*learning_rate), "weight_decay": loguniform(*weight_decay)}
+    sampler = ParameterSampler(space, n_trials, random_state=seed)
+    return [Hyperparameters(**{k: float(v) for k, v in trial.items()}) for trial in sampler]
+
+
+@dataclass
+class Runs:
+    """Trained runs.
+
+    Attributes
+    ----------
+    parameters : dict of str to Tensor
+        Each of shape (n_runs, ...): the values with the best validation score.
+    scores : ndarray of shape (n_runs,)
+        Best validation score; NaN for a run that never had a finite one.
+    epochs : ndarray of shape (n_runs,), int
+        Epoch of that score, from 1; 0 for a run that has none.
+    history : ndarray of shape (n_epochs, n_runs)
+        Validation score after each epoch; NaN once a run has stopped.
+    """
+
+    parameters: Parameters
+    scores: np.ndarray
+    epochs: np.ndarray
+    history: np.ndarray
+
+
+def train(
+    parameters: Parameters,
+    loss: Callable[[Parameters, torch.Tensor], torch.Tensor],
+    score: Callable[[Parameters], np.ndarray],
+    n_examples: int,
+    hyperparameters: list[Hyperparameters],
+    *,
+    max_epochs: int,
+    patience: int,
+    seed: int,
+    batch_size: int = BATCH_SIZE,
+    optimiser: str = "momentum",
+) -> Runs:
+    """Train runs side by side until none gets better on the validation set.
+
+    Parameters
+    ----------
+    parameters : dict of str to Tensor
+        Initial values, each of shape (n_runs, ...). Those named ``bias...`` do not decay.
+    loss : callable
+        ``loss(parameters, batch)``: (n_runs,), on the examples whose indices are in ``batch``.
+    score : callable
+        ``score(parameters)``: (n_runs,), on the validation set; higher is better.
+    n_examples : int
+        Training examples.
+    hyperparameters : list of Hyperparameters
+        One per run.
+    max_epochs, patience : int
+        A run stops after ``patience`` epochs without a better score.
+    seed : int
+        Of the order of the examples.
+    batch_size : int, default=128
+        Examples per minibatch.
+    optimiser : {"momentum", "plain", "adam"}, default="momentum"
+        Gradient descent with momentum 0.9, without it, or Adam (open in the paper).
+
+    Returns
+    -------
+    Runs
+        The best parameters of each run.
+
+    Raises
+    ------
+    ParameterError
+        If there are no examples.
+    """
+    if n_examples < 1:
+        raise ParameterError(f"n_examples: expected at least 1 to train on, got {n_examples}")
+    rng = np.random.default_rng(seed)
+    device = next(iter(parameters.values())).device
+    runs = _start(parameters, len(hyperparameters))
+    descent = _Descent(parameters, hyperparameters, optimiser)
+    active = np.arange(len(hyperparameters))
+    for epoch in range(1, max_epochs + 1):
+        order = torch.as_tensor(rng.permutation(n_examples), device=device)
+        for batch in order.split(batch_size):
+            descent.step(lambda values, batch=batch: loss(values, batch))
+        scores = score(descent.parameters)
+        _record(runs, descent.parameters, active, scores, epoch)
+        going = (epoch - runs.epochs[active] < patience) & np.isfinite(scores)
+        if not going.any():
+            break
+        if not going.all():
+            active = active[going]
+            descent.keep(np.flatnonzero(going))
+    return runs
+
+
+def _start(parameters: Parameters, n_runs: int) -> Runs:
+    kept = {name: value.clone() for name, value in parameters.items()}
+    return Runs(kept, np.full(n_runs, np.nan), np.zeros(n_runs, int), np.empty((0, n_runs)))
+
+
+def _record(
+    runs: Runs, parameters: Parameters, active: np.ndarray, scores: np.ndarray, epoch: int
+) -> None:
+    """Note the scores of an epoch, and keep the parameters of runs that got better."""
+    row = np.full(len(runs.scores), np.nan)
+    row[active] = scores
+    runs.history = np.vstack([runs.history, row])
+    better = np.isfinite(scores) & ~(scores <= runs.scores[active])
+    for position in np.flatnonzero(better):
+        run = active[position]
+        runs.scores[run], runs.epochs[run] = scores[position], epoch
+        for name, value in parameters.items():
+            runs.parameters[name][run] = value[position]
+
+
+class _Descent:
+    """Gradient descent with a learning rate and a weight decay per run."""
+
+    def __init__(
+        self, parameters: Parameters, hyperparameters: list[Hyperparameters], optimiser: str
+    ):
+        self.update = OPTIMISERS[optimiser]
+        self.parameters = {name: value.clone() for name, value in parameters.items()}
+        self.state: dict[str, Parameters] = {}
+        for name, value in parameters.items():
+            each = (-1, *[1] * (value.ndim - 1))  # (n_runs, 1, ...), to multiply its values with
+            decays = [0 if name.startswith("bias") else h.weight_decay for h in hyperparameters]
+            rates = [h.learning_rate for h in hyperparameters]
+            self.state[name] = {
+                "rate": value.new_tensor(rates).reshape(each),
+                "decay": value.new_tensor(decays).reshape(each),
+            }
+
+    def step(self, loss: Callable[[Parameters], torch.Tensor]) -> None:
+        watched = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
+        # Runs do not share parameters, so the gradient of the sum holds each run's own.
+        gradients = torch.autograd.grad(loss(watched).sum(), list(watched.values()))
+        for (name, weights), gradient in zip(self.parameters.items(), gradients, strict=True):
+            self.update(weights, gradient, self.state[name])
+
+    def keep(self, runs: np.ndarray) -> None:
+        """Go on with some of the runs only: the others have stopped."""
+        self.parameters = {name: value[runs] for name, value in self.parameters.items()}
+        for name, state in self.state.items():
+            self.state[name] = {part: value[runs] for part, value in state.items()}
+
+
+def _momentum(
+    weights: torch.Tensor, gradient: torch.Tensor, state: Parameters, momentum: float = MOMENTUM
+) -> None:
+    """``v = momentum v + gradient + decay w``, then ``w = w - rate v``, all runs at once."""
+    if "velocity" not in state:
+        state["velocity"] = torch.zeros_like(weights)
+    velocity = state["velocity"]
+    torch.add(gradient, velocity, alpha=momentum, out=velocity)  # in place: memory is what it costs
+    velocity.addcmul_(state["decay"], weights)
+    weights.addcmul_(state["rate"], velocity, value=-1)
+
+
+def _adam(weights: torch.Tensor, gradient: torch.Tensor, state: Parameters) -> None:
+    """Adam with its usual constants; the decay is part of the gradient."""
+    if "steps" not in state:
+        state["steps"] = torch.zeros_like(state["rate"])
+        state["mean"], state["square"] = torch.zeros_like(weights), torch.zeros_like(weights)
+    state["steps"] += 1
+    gradient = torch.addcmul(gradient, state["decay"], weights)
+    state["mean"].lerp_(gradient, 1 - 0.9)
+    state["square"].lerp_(gradient.square(), 1 - 0.999)
+    mean = state["mean"] / (1 - 0.9 ** state["steps"])
+    square = state["square"] / (1 - 0.999 ** state["steps"])
+    weights.sub_(state["rate"] * mean / (square.sqrt() + 1e-8))
+
+
+OPTIMISERS = {"momentum": _momentum, "plain": partial(_momentum, momentum=0.0), "adam": _adam}
+"""Gradient descent with momentum, without it, or Adam (open in the paper)."""

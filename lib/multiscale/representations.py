@@ -1,0 +1,311 @@
+"""Multiscale time-frequency representations (§3.1-3.3), each a list of levels, finest first.
+
+========================  =======================  =======================
+representation            level ``l`` made from    frames at level ``l``
+========================  =======================  =======================
+multiresolution (§3.1)    audio, window 2^l times  as many as at level 0
+Gaussian pyramid (§3.2)   level ``l - 1``          half as many as below
+Laplacian pyramid (§3.3)  Gaussian l and l + 1     half as many as below
+========================  =======================  =======================
+
+All work on time-first arrays, ``(..., n_frames, n_mels)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import numpy as np
+import torch
+
+from multiscale import audio
+from multiscale.config import (
+    AudioError,
+    ParameterError,
+    SpectrogramSettings,
+    check_architecture,
+    check_counts,
+    select_device,
+)
+from multiscale.encoding import sample_frames
+from multiscale.progress import progress
+from multiscale.spectrogram import log_mel
+
+Clips = Sequence[np.ndarray] | np.ndarray
+"""Audio of equal lengths: shape (n_clips, n_samples), or a sequence of shapes (n_samples,)."""
+
+Kernel = tuple[float, ...]
+
+PAPERS = SpectrogramSettings()
+
+KERNELS = {
+    "binomial": (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16),
+    "triangle": (1 / 4, 2 / 4, 1 / 4),
+    "wide": (1 / 64, 6 / 64, 15 / 64, 20 / 64, 15 / 64, 6 / 64, 1 / 64),
+}
+"""Smoothing kernels; the paper does not name its own. Ours is the binomial one, that of Burt &
+Adelson (1983) with a = 0.375."""
+
+KERNEL = KERNELS["binomial"]
+
+
+def multiresolution(
+    signal: np.ndarray | torch.Tensor,
+    n_levels: int = 6,
+    settings: SpectrogramSettings | None = None,
+    double_hop: bool = False,
+) -> list[torch.Tensor]:
+    """Mel-spectrograms (..., n_frames, n_mels) whose window doubles; the hop need not (§3.1)."""
+    check_counts(n_levels=n_levels)
+    return [resolution(signal, level, settings, double_hop) for level in range(n_levels)]
+
+
+def resolution(
+    signal: np.ndarray | torch.Tensor,
+    level: int,
+    settings: SpectrogramSettings | None = None,
+    double_hop: bool = False,
+    chosen: np.ndarray | None = None,
+) -> torch.Tensor:
+    """One level of :func:`multiresolution`: all of its frames, or those chosen."""
+    settings = settings or SpectrogramSettings()
+    hop = settings.hop_length * (2**level if double_hop else 1)
+    settings = settings.model_copy(update={"hop_length": hop})
+    return log_mel(signal, settings, settings.n_fft * 2**level, chosen)
+
+
+def gaussian_pyramid(
+    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6, kernel: Kernel = KERNEL
+) -> list[torch.Tensor]:
+    """Each level is the one below, smoothed and subsampled by 2 in time (§3.2)."""
+    levels = [torch.as_tensor(spectrogram, dtype=torch.float32)]
+    check_counts(n_levels=n_levels)
+    if levels[0].shape[-2] <= 2 ** (n_levels - 2):
+        raise ParameterError(
+            f"n_levels: expected more than {2 ** (n_levels - 2)} frames for {n_levels} levels, "
+            f"got {levels[0].shape[-2]}"
+        )
+    for _ in range(n_levels - 1):
+        levels.append(downsample(levels[-1], kernel))
+    return levels
+
+
+def laplacian_pyramid(
+    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6, kernel: Kernel = KERNEL
+) -> list[torch.Tensor]:
+    """Each Gaussian level minus the upsampled level above it; the top stays (§3.3)."""
+    return difference(gaussian_pyramid(spectrogram, n_levels, kernel), kernel)
+
+
+def difference(gaussian: list[torch.Tensor], kernel: Kernel = KERNEL) -> list[torch.Tensor]:
+    """Laplacian levels of a Gaussian pyramid."""
+    finer = [
+        level - upsample(above, level.shape[-2], kernel) for level, above in pairwise(gaussian)
+    ]
+    return [*finer, gaussian[-1]]
+
+
+def reconstruct(laplacian: list[torch.Tensor], kernel: Kernel = KERNEL) -> list[torch.Tensor]:
+    """Gaussian levels of a Laplacian pyramid: the inverse of :func:`difference`."""
+    gaussian = [laplacian[-1]]
+    for level in reversed(laplacian[:-1]):
+        gaussian.insert(0, level + upsample(gaussian[0], level.shape[-2], kernel))
+    return gaussian
+
+
+def downsample(level: torch.Tensor, kernel: Kernel = KERNEL) -> torch.Tensor:
+    """Smooth with a kernel of odd length and keep every second frame; the ends are repeated."""
+    n_frames = level.shape[-2]
+    n_half = (n_frames + 1) // 2
+    padded = _repeat_ends(level, len(kernel) // 2)
+    taps = (
+        weight * padded[..., tap : tap + 2 * n_half - 1 : 2, :] for tap, weight in enumerate(kernel)
+    )
+    return sum(taps)
+
+
+def upsample(level: torch.Tensor, n_frames: int, kernel: Kernel = KERNEL) -> torch.Tensor:
+    """Twice the frames, or one less: zeros put between them, smoothed with twice the kernel."""
+    reach = len(kernel) // 2
+    padded = _repeat_ends(level, reach)
+    spread = torch.stack([padded, torch.zeros_like(padded)], dim=-2).flatten(-3, -2)
+    # Frame 0 of the level stands at place 2 * reach of the spread one.
+    taps = (
+        2 * weight * spread[..., reach + tap : reach + tap + n_frames, :]
+        for tap, weight in enumerate(kernel)
+    )
+    return sum(taps)
+
+
+def _repeat_ends(level: torch.Tensor, n: int) -> torch.Tensor:
+    first, last = level[..., :1, :], level[..., -1:, :]
+    return torch.cat([first] * n + [level] + [last] * n, dim=-2)
+
+
+def pooling_lengths(
+    representation: str, n_levels: int, pooling_length: int, double_hop: bool = False
+) -> list[int]:
+    """Frames of a pooling window at each level: halved as often as frames are (§3.2)."""
+    halving = representation != "multiresolution" or double_hop
+    return [pooling_length // 2 ** (level if halving else 0) for level in range(n_levels)]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A multiscale representation: the levels of clips, and windows sampled from them.
+
+    Attributes
+    ----------
+    name : {"laplacian", "gaussian", "multiresolution"}
+        Which of the three (§3).
+    n_levels : int
+        Number of timescales (§4.1).
+    pooling_length : int
+        Level-0 frames per pooling window; an incomplete last one is dropped (our choice).
+    kernel : {"binomial", "triangle", "wide"}
+        Smoothing kernel of the pyramids (open in the paper).
+    double_hop : bool
+        Whether the hop of the multiresolution spectrogram doubles with its window (§3.1).
+    spectrogram : SpectrogramSettings
+        Of level 0; by default the paper's.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range.
+    """
+
+    name: str = "laplacian"
+    n_levels: int = 6
+    pooling_length: int = 128
+    kernel: str = "binomial"
+    double_hop: bool = False
+    spectrogram: SpectrogramSettings = PAPERS
+
+    def __post_init__(self) -> None:
+        check_architecture(self.name, 1, "pca", self.n_levels, self.pooling_length)
+        if self.kernel not in KERNELS:
+            raise ParameterError(
+                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
+            )
+
+    @property
+    def pooling_lengths(self) -> list[int]:
+        """Frames of a pooling window at each level."""
+        return pooling_lengths(self.name, self.n_levels, self.pooling_length, self.double_hop)
+
+    def n_pooling_windows(self, n_samples: int) -> int:
+        """Whole pooling windows in a clip of so many samples."""
+        return (1 + n_samples // self.spectrogram.hop_length) // self.pooling_length
+
+    def levels(self, clips: np.ndarray | torch.Tensor) -> list[torch.Tensor]:
+        """Levels (..., n_frames, n_mels) of one clip or several, cut to whole pooling windows."""
+        clips = torch.as_tensor(clips, dtype=torch.float32)
+        n_whole = self.n_pooling_windows(clips.shape[-1])
+        if n_whole == 0:
+            n_frames = 1 + clips.shape[-1] // self.spectrogram.hop_length
+            raise ParameterError(
+                f"pooling_length: expected at most {n_frames}, the frames there are, "
+                f"got {self.pooling_length}"
+            )
+        if self.name == "multiresolution":
+            levels = multiresolution(clips, self.n_levels, self.spectrogram, self.double_hop)
+            lengths = zip(levels, self.pooling_lengths, strict=True)
+            return [level[..., : n_whole * length, :] for level, length in lengths]
+        spectrogram = log_mel(clips, self.spectrogram)[..., : n_whole * self.pooling_length, :]
+        pyramid = gaussian_pyramid if self.name == "gaussian" else laplacian_pyramid
+        return pyramid(spectrogram, self.n_levels, KERNELS[self.kernel])
+
+    def sample(
+        self,
+        X: Clips,
+        window_lengths: Iterable[int],
+        n_windows: int,
+        random_state: int = 0,
+        batch_size: int = 8,
+        device: str = "auto",
+    ) -> dict[int, list[np.ndarray]]:
+        """Windows to learn from, drawn from all clips in one pass over the audio (§2.1).
+
+        Parameters
+        ----------
+        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
+            Audio of equal lengths.
+        window_lengths : iterable of int
+            Frames per window (§3.4).
+        n_windows : int
+            Windows wanted of each level, an equal share from every clip.
+        random_state : int, default=0
+            Seed of the draw, which is the same whatever the next two.
+        batch_size : int, default=8
+            Clips worked on at once.
+        device : str, default="auto"
+            Torch device.
+
+        Returns
+        -------
+        dict of int to list of ndarray of shape (n_windows or fewer, window_length * n_mels)
+            For each window length the windows of every level, float32.
+
+        Raises
+        ------
+        ParameterError, AudioError
+            If there are no clips, or one cannot be used, is too short, or of another length.
+        """
+        # A stream for each window length, so that one is drawn alike in any company.
+        streams = {w: np.random.default_rng([random_state, w]) for w in sorted(window_lengths)}
+        drawn = {w: [[] for _ in range(self.n_levels)] for w in streams}
+        shares = iter(np.diff(np.arange(len(X) + 1) * n_windows // max(1, len(X))))
+        for clips in self.batches(X, "windows", batch_size, device):
+            n_pooling_windows = self.n_pooling_windows(clips.shape[1])
+            several = [clips] if self.name == "multiresolution" else self.levels(clips)
+            # Clip by clip, so that the draw does not depend on the size of a batch.
+            for source, share in zip(zip(*several, strict=True), shares, strict=False):
+                for (w, rng), level in product(streams.items(), range(self.n_levels)):
+                    length = self.pooling_lengths[level]
+                    frames = sample_frames(n_pooling_windows * length, w, length, share, rng)
+                    drawn[w][level].append(self._windows(source, level, frames))
+        return {w: [np.concatenate(level) for level in levels] for w, levels in drawn.items()}
+
+    def _windows(
+        self, source: tuple[torch.Tensor, ...], level: int, frames: np.ndarray
+    ) -> np.ndarray:
+        """Windows made of those frames of a level, from a clip's levels or from its audio."""
+        if len(frames) == 0:
+            return np.empty((0, frames.shape[1] * self.spectrogram.n_mels), np.float32)
+        if self.name == "multiresolution":
+            # Few of the many frames are wanted, and those of long windows take long.
+            chosen = resolution(source[0], level, self.spectrogram, self.double_hop, frames.ravel())
+        else:
+            chosen = source[level][torch.as_tensor(frames.ravel(), device=source[level].device)]
+        return chosen.reshape(len(frames), -1).cpu().numpy()
+
+    def batches(
+        self, X: Clips, what: str = "clips", batch_size: int = 8, device: str = "auto"
+    ) -> Iterator[torch.Tensor]:
+        """Tensors (n_clips, n_samples) of at most ``batch_size`` clips, checked, equally long."""
+        check_any(X)
+        device = select_device(device)
+        # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
+        least = (self.pooling_length - 1) * self.spectrogram.hop_length
+        n_samples = None
+        for start in progress(range(0, len(X), batch_size), desc=f"{self.name} {what}"):
+            batch = []
+            for index in range(start, min(start + batch_size, len(X))):
+                clip = audio.check(X[index], least, name=f"clip {index}")
+                n_samples = n_samples or len(clip)
+                if len(clip) != n_samples:
+                    raise AudioError(
+                        f"clip {index}: expected {n_samples} samples, as clip 0 has, "
+                        f"got {len(clip)}"
+                    )
+                batch.append(clip)
+            yield torch.as_tensor(np.stack(batch), device=device)
+
+
+def check_any(X: Clips) -> None:
+    """Refuse no clips at all."""
+    if len(X) == 0:
+        raise ParameterError("X: expected at least one clip, got none")
