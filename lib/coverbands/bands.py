@@ -1,9 +1,9 @@
 """Tables of bands and instruments, and the choices a band makes for each clip.
 
-A band's row of ``cover_bands.csv`` names its players. ``a|b`` is a choice made for each clip, ``;``
+A band's row of ``bands.csv`` names its players. ``a|b`` is a choice made for each clip, ``;``
 separates players, and a trailing ``?`` marks a player who turns up for PRESENCE of the clips.
 Players of ``parts`` share the score's parts from top to bottom; those of ``backing`` and
-``drums`` play patterns of ``cover_bands_grooves.yaml`` over chords found in the score.
+``drums`` play patterns of ``grooves.yaml`` over chords found in the score.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from multiscale.datasets.scores import DATA
+from coverbands.scores import DATA
 
 PRESENCE = 0.6
 """Share of the clips in which an optional player plays."""
@@ -22,7 +22,7 @@ PRESENCE = 0.6
 @cache
 def instruments() -> pd.DataFrame:
     """Table of instruments: General MIDI program, range in MIDI pitches, tags."""
-    table = pd.read_csv(DATA / "cover_bands_instruments.csv", index_col="instrument")
+    table = pd.read_csv(DATA / "instruments.csv", index_col="instrument")
     return table.assign(tags=table["tags"].str.split(";"))
 
 
@@ -36,25 +36,12 @@ def melodic() -> list[str]:
 @cache
 def bands() -> pd.DataFrame:
     """Table of bands: what they play, on what, how fast, and how it is produced."""
-    table = pd.read_csv(DATA / "cover_bands.csv", index_col="band", keep_default_na=False)
+    table = pd.read_csv(DATA / "bands.csv", index_col="band", keep_default_na=False)
     return table.assign(styles=table["styles"].str.split(";"))
 
 
 def choose(text: str, rng: np.random.Generator) -> list[list[str]]:
-    """Players of one clip.
-
-    Parameters
-    ----------
-    text : str
-        A cell of the table of bands, such as "chord:offbeat:banjo|harp;drone:hold:cello?".
-    rng : Generator
-        Draws who turns up, and with which instrument.
-
-    Returns
-    -------
-    list of list of str
-        Per player who turns up: what to play, if said, and the instrument.
-    """
+    """Players who turn up, of a cell such as "chord:offbeat:banjo|harp;drone:hold:cello?"."""
     present = []
     for player in filter(None, text.split(";")):
         # Both draws are made for every player, so one choice does not shift the next.

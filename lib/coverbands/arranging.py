@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from multiscale.datasets.backing import backing, drumming
-from multiscale.datasets.bands import choose, instruments, melodic
-from multiscale.datasets.scores import Score
+from coverbands.backing import backing, drumming
+from coverbands.bands import choose, instruments, melodic
+from coverbands.scores import Score
 
 MAX_GAP = 1.0
 """Longest rest of a whole band, in s: excerpts with longer ones are passed over."""
@@ -33,24 +33,12 @@ N_STARTS = 12
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one player plays.
+    """What one player plays."""
 
-    Attributes
-    ----------
-    name : str
-        Unique within the arrangement, such as "flute" or "bass: tuba".
-    instrument : str
-        A row of ``cover_bands_instruments.csv``.
-    role : str
-        "part", "chord", "arp", "drone", "bass" or "drums".
-    notes : ndarray of shape (n_notes, 4)
-        Columns start and end in s, MIDI pitch, and velocity from 0 to 1.
-    """
-
-    name: str
+    name: str  # unique within the arrangement, such as "flute" or "bass: tuba"
     instrument: str
-    role: str
-    notes: np.ndarray
+    role: str  # "part", "chord", "arp", "drone", "bass" or "drums"
+    notes: np.ndarray  # (n_notes, 4): start and end in s, MIDI pitch, and velocity from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +51,7 @@ class Arrangement:
 
 
 def arrange(score: Score, band: pd.Series, seconds: float, rng: np.random.Generator) -> Arrangement:
-    """Let a band play ``seconds`` of a score.
-
-    Parameters
-    ----------
-    score : Score
-        The piece.
-    band : Series
-        A row of the table of bands.
-    seconds : float
-        Length, in s.
-    rng : Generator
-        Draws tempo, key, excerpt, players and touch.
-
-    Returns
-    -------
-    Arrangement
-        What each player plays.
-    """
+    """Let a band play some seconds of a score; tempo, key, excerpt, players and touch are drawn."""
     bpm = rng.uniform(*_numbers(band["bpm"], "-"))
     low, high = _numbers(band["transpose"], " ")
     transpose = int(rng.integers(low, high + 1))

@@ -14,8 +14,8 @@ import pandas as pd
 import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from multiscale.datasets.arranging import Arrangement, Part
-from multiscale.datasets.bands import instruments
+from coverbands.arranging import Arrangement, Part
+from coverbands.bands import instruments
 
 SAMPLE_RATE = 16_000
 """Of the clips, in Hz (§4.1)."""
@@ -49,20 +49,7 @@ def _soundfont() -> bytes:
 
 
 def play(part: Part, seconds: float) -> np.ndarray:
-    """Render one part.
-
-    Parameters
-    ----------
-    part : Part
-        Instrument and notes.
-    seconds : float
-        Length, in s.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
-        Audio at SAMPLE_RATE, level as the soundfont gives it.
-    """
+    """Audio of one part, (n_samples,), float32, as loud as the soundfont gives it."""
     import tinysoundfont
 
     rate = SAMPLE_RATE * OVERSAMPLING
@@ -105,22 +92,7 @@ def _events(notes: np.ndarray, rate: int) -> list[tuple[int, bool, int, int]]:
 
 
 def balanced(arrangement: Arrangement, seconds: float, rng) -> dict[str, np.ndarray]:
-    """Render every part at the level of its role.
-
-    Parameters
-    ----------
-    arrangement : Arrangement
-        What each player plays.
-    seconds : float
-        Length, in s.
-    rng : Generator
-        Draws each part's level round its role's.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_samples,), float32
-        Audio of each part by its name; the dry mix is their sum.
-    """
+    """Audio of every part by its name, its level drawn round its role's; their sum is the mix."""
     stems = {}
     for part in arrangement.parts:
         stem = play(part, seconds)
@@ -130,23 +102,9 @@ def balanced(arrangement: Arrangement, seconds: float, rng) -> dict[str, np.ndar
 
 
 def produced(dry: np.ndarray, band: pd.Series, rng: np.random.Generator) -> np.ndarray:
-    """A band's production: drive, filters and tilt, reverb, level, noise, limiter.
-
-    Parameters
-    ----------
-    dry : ndarray of shape (n_samples,)
-        Sum of the parts.
-    band : Series
-        A row of the table of bands; level and noise in dB of full scale, tilt in dB from low
-        to high, cuts in Hz, reverb in s, wet as a share.
-    rng : Generator
-        Draws the clip's own deviations, the reverb's echoes and the noise.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
-        The clip, below full scale.
-    """
+    """The sum of the parts as a band produces it, (n_samples,), float32, below full scale."""
+    # Of a band, level and noise are in dB of full scale, tilt in dB from low to high, cuts in Hz,
+    # reverb in s, and wet is a share.
     signal = dry / _active_rms(dry)
     if band["drive"] > 0:
         signal = np.tanh(band["drive"] * signal) / band["drive"]

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import yaml
 
-from multiscale.datasets.scores import DATA, Score
+from coverbands.scores import DATA, Score
 
 STEP = 0.25
 """Beats per step of a pattern."""
@@ -34,26 +34,11 @@ TRIADS = np.array(
 @cache
 def patterns() -> dict:
     """Rhythms, drum keys and drum grooves: each pattern for bars that divide by 2, and by 3."""
-    return yaml.safe_load((DATA / "cover_bands_grooves.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((DATA / "grooves.yaml").read_text(encoding="utf-8"))
 
 
 def find_chords(excerpt: list[np.ndarray], beats: float, score: Score) -> np.ndarray:
-    """Best fitting triad of every half bar (of every bar where bars divide by three).
-
-    Parameters
-    ----------
-    excerpt : list of ndarray of shape (n_notes, 3)
-        Onset and duration in beats, MIDI pitch.
-    beats : float
-        Length of the excerpt.
-    score : Score
-        Where it is from, for its bars.
-
-    Returns
-    -------
-    ndarray of shape (n_chords, 4)
-        Onset and duration in beats, root (0-11), and semitones from root to third.
-    """
+    """Best fitting triad of every half bar (of every bar where bars divide by three)."""
     notes = np.concatenate(excerpt)
     span = min(score.bar, 3.0) if score.triple else 2.0
     onsets = np.arange(0, beats, span)
@@ -64,6 +49,7 @@ def find_chords(excerpt: list[np.ndarray], beats: float, score: Score) -> np.nda
     moments = np.maximum(overlap, 0) @ is_pitch_class  # (n_chords, 12), in beats
     whole = moments.sum(axis=0) / max(moments.sum(), 1e-9) * span
     best = ((moments + PIECE_WEIGHT * whole) @ TRIADS.T).argmax(axis=1)
+    # (n_chords, 4): onset and duration in beats, root (0-11), and semitones from root to third
     return np.column_stack([onsets, ends - onsets, best // 2, np.where(best % 2, 3, 4)])
 
 
@@ -77,22 +63,7 @@ def strokes(pattern: list[str], score: Score, beats: float) -> np.ndarray:
 
 
 def backing(kind: str, rhythm: str, excerpt, beats: float, score: Score) -> np.ndarray:
-    """Notes of a player of chords, broken chords, a drone or a bass; (n_notes, 4).
-
-    Parameters
-    ----------
-    kind : {"chord", "arp", "drone", "bass"}
-        What to play.
-    rhythm : str
-        A rhythm of ``cover_bands_grooves.yaml``.
-    excerpt, beats, score
-        As for :func:`find_chords`.
-
-    Returns
-    -------
-    ndarray of shape (n_notes, 4)
-        Onset, duration, pitch, velocity.
-    """
+    """Notes of a player of a "chord", "arp" (broken chord), "drone" or "bass"; (n_notes, 4)."""
     chords = find_chords(excerpt, beats, score)
     if kind == "drone":  # one chord all through: the root that comes most
         chords[:, 2] = np.bincount(chords[:, 2].astype(int)).argmax()

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from multiscale.config import AudioError
-
 DATA = Path(__file__).parent
 """Where the tables of bands, instruments and scores lie."""
 
@@ -25,19 +23,11 @@ SHORTEST_BAR = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A piece as notes, in beats.
+    """A piece as notes, in beats."""
 
-    Attributes
-    ----------
-    parts : tuple of ndarray of shape (n_notes, 3)
-        Top part first; columns onset and duration in beats, and MIDI pitch.
-    length : float
-        Beats from the first full bar to where the piece may start again: whole bars.
-    bar : float
-        Beats per bar.
-    """
-
+    # Top part first, each (n_notes, 3): onset and duration in beats, and MIDI pitch.
     parts: tuple[np.ndarray, ...]
+    # Beats from the first full bar to where the piece may start again (whole bars); beats per bar.
     length: float
     bar: float
 
@@ -47,13 +37,7 @@ class Score:
         return self.bar % 1.5 == 0
 
     def excerpt(self, start: float, beats: float) -> list[np.ndarray]:
-        """Notes of each part between ``start`` and ``start + beats``, the piece going round.
-
-        Returns
-        -------
-        list of ndarray of shape (n_notes, 3)
-            As ``parts``, onsets counted from ``start``, notes cut at both ends.
-        """
+        """Notes of each part from ``start`` on, cut at both ends, the piece going round."""
         rounds = np.arange(-1, int((start + beats) // self.length) + 1) * self.length
         cut = []
         for part in self.parts:
@@ -66,29 +50,13 @@ class Score:
 
 
 def read(piece: str) -> Score:
-    """Read a piece of music21's corpus.
-
-    Parameters
-    ----------
-    piece : str
-        Path inside the corpus; ``file.abc#12`` is the tune ``X:12`` of a tune book.
-
-    Returns
-    -------
-    Score
-        Its notes, tied ones joined, grace notes left out.
-
-    Raises
-    ------
-    AudioError
-        If the corpus has no such piece, or no notes are in it.
-    """
+    """A piece of music21's corpus; ``file.abc#12`` is the tune ``X:12`` of a tune book."""
     import music21  # half a second, and needed only when something is rendered
 
     path, _, number = piece.partition("#")
     path = Path(music21.__file__).parent / "corpus" / path
     if not path.is_file():
-        raise AudioError(f"{piece}: expected a score in music21's corpus, got nothing there")
+        raise ValueError(f"{piece}: expected a score in music21's corpus, got nothing there")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if number:
@@ -98,7 +66,7 @@ def read(piece: str) -> Score:
             stream = music21.converter.parse(path, forceSource=True, storePickle=False)
     parts = [notes for part in stream.parts if len(notes := _notes(part)) > 0]
     if not parts:
-        raise AudioError(f"{piece}: expected notes, got none")
+        raise ValueError(f"{piece}: expected notes, got none")
     return _normalised(parts, *_metre(stream))
 
 
@@ -106,12 +74,12 @@ def _tune(text: str, number: str) -> str:
     """One tune of a tune book in ABC notation."""
     match = re.search(rf"^X: *0*{number}\s.*?(?=^X:|\Z)", text, re.MULTILINE | re.DOTALL)
     if not match:
-        raise AudioError(f"tune {number}: expected it in the tune book, got nothing there")
+        raise ValueError(f"tune {number}: expected it in the tune book, got nothing there")
     return match[0]
 
 
 def _notes(part) -> np.ndarray:
-    """Notes of a music21 part, shape (n_notes, 3), in quarter notes."""
+    """Notes of a part, (n_notes, 3), in quarter notes: tied ones joined, without grace notes."""
     notes, open_ties = [], {}
     for element in part.flatten().notes:
         duration = float(element.duration.quarterLength)

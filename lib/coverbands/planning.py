@@ -12,28 +12,29 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets.bands import bands
-from multiscale.datasets.scores import DATA
+from coverbands.bands import bands
+from coverbands.scores import DATA
 
 N_CLIPS = 1000
-"""Clips where the settings do not say: about 20 a band."""
+"""A set of usual size: about 20 a band."""
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 """Of the clips, and of every repertoire's pieces."""
 
 NEW_EVERY = 5
-"""One band in so many plays in test alone, so that a score can be told apart for artists met in
-training and new ones. In MagnaTagATune 30 of the 75 test artists are new."""
+"""One band in so many plays in test alone, so that a score can be told apart for artists seen in
+training and unseen ones. In MagnaTagATune 30 of the 75 test artists are unseen."""
 
 
-def plan(settings: DatasetSettings) -> pd.DataFrame:
+def plan(n_clips: int = N_CLIPS, seed: int = 0) -> pd.DataFrame:
     """Say which band plays which piece in which split.
 
     Parameters
     ----------
-    settings : DatasetSettings
-        Number of clips and seed.
+    n_clips : int, default=1000
+        Number of clips.
+    seed : int, default=0
+        Of the choice of pieces and of each band's order.
 
     Returns
     -------
@@ -42,15 +43,14 @@ def plan(settings: DatasetSettings) -> pd.DataFrame:
 
     Raises
     ------
-    ParameterError
+    ValueError
         If there are too few clips for every band of train to be there.
     """
-    n_clips = N_CLIPS if settings.n_clips is None else settings.n_clips
     everyone = range(len(bands()))
     known = [band for band in everyone if (band + 1) % NEW_EVERY]
     least = int(np.ceil(len(known) / SHARES["train"]))
     if n_clips < least:
-        raise ParameterError(
+        raise ValueError(
             f"n_clips: expected at least {least} (every one of {len(known)} bands in train, "
             f"{SHARES['train']:.0%} of the clips), got {n_clips}"
         )
@@ -64,7 +64,7 @@ def plan(settings: DatasetSettings) -> pd.DataFrame:
         for i in range(count):
             turn, within = divmod(i, group)
             lap, seat = divmod(turn, len(playing))
-            rows.append(_clip(playing[seat], split, lap * group + within, settings.seed))
+            rows.append(_clip(playing[seat], split, lap * group + within, seed))
     return pd.DataFrame(rows).set_index("clip")
 
 
@@ -87,7 +87,7 @@ def _clip(band: int, split: str, number: int, seed: int) -> dict:
 @cache
 def _pieces(repertoire: str, seed: int) -> dict[str, pd.DataFrame]:
     """A repertoire's pieces by split, every split with one at least."""
-    table = pd.read_csv(DATA / "cover_bands_scores.csv")
+    table = pd.read_csv(DATA / "scores.csv")
     table = table[table["repertoire"] == repertoire]
     table = table.iloc[generator(seed, repertoire).permutation(len(table))]
     n_valid = max(round(SHARES["valid"] * len(table)), 1)
@@ -100,18 +100,5 @@ def _pieces(repertoire: str, seed: int) -> dict[str, pd.DataFrame]:
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
-    """Random numbers that depend on a seed and a name, not on what was drawn before.
-
-    Parameters
-    ----------
-    seed : int
-        Of the data set.
-    key : str
-        What the numbers are for, such as a clip's id.
-
-    Returns
-    -------
-    Generator
-        The same for the same seed and key, in any process.
-    """
+    """Random numbers that depend on a seed and a name alone, not on what was drawn before."""
     return np.random.default_rng([seed, crc32(key.encode())])

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from multiscale.datasets.arranging import Arrangement
-from multiscale.datasets.bands import instruments
+from coverbands.arranging import Arrangement
+from coverbands.bands import instruments
 
 DROPPED = 0.12
 """Share of the true tags that are missing, each drawn independently."""
@@ -24,35 +24,16 @@ QUIET, LOUD = -27.0, -16.5
 
 
 def notes_per_second(arrangement: Arrangement, seconds: float) -> float:
-    """Moments per second at which a player of the score starts a note.
-
-    Notes within 30 ms start together. Backing and drums do not count: they fill the bar
-    whatever the tune does.
-    """
+    """Moments per second at which a player of the score starts a note."""
+    # Backing and drums do not count: they fill the bar whatever the tune does.
     starts = [part.notes[:, 0] for part in arrangement.parts if part.role == "part"]
     starts = np.sort(np.concatenate(starts))
+    # Notes within 30 ms start together.
     return float((np.count_nonzero(np.diff(starts) > 0.03) + 1) / seconds)
 
 
 def true_tags(arrangement: Arrangement, band: pd.Series, pace: float, level: float) -> list[str]:
-    """Every tag that is true of a clip.
-
-    Parameters
-    ----------
-    arrangement : Arrangement
-        What is played.
-    band : Series
-        A row of the table of bands, for its styles.
-    pace : float
-        Notes per second.
-    level : float
-        Level of the clip, in dB of full scale.
-
-    Returns
-    -------
-    list of str
-        In alphabetical order.
-    """
+    """Every tag that is true of a clip, by its players, style, notes per second and level in dB."""
     tags = set(band["styles"])
     for part in arrangement.parts:
         tags.update(instruments().loc[part.instrument, "tags"])
