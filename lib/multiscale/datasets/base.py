@@ -1,4 +1,4 @@
-"""What a chapter may ask of a data set, whichever one it has."""
+"""A data set: which one, and what a chapter may ask of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from multiscale import audio
+from multiscale.config import Settings
 
 SPLITS = ("train", "valid", "test")
+
+
+class DatasetSettings(Settings):
+    """Which clips a profile uses."""
+
+    name: str = Field("cover_bands", description="data set, see multiscale.datasets")
+    n_clips: int | None = Field(None, ge=1, description="clips to use; None: all there are")
+    clip_seconds: float = Field(29.0, ge=5, le=600, description="clip length, s (§4.1)")
+    n_tags: int = Field(50, ge=1, description="most frequent tags kept (§4.2)")
+    seed: int = Field(0, ge=0, description="of arrangement, sampling and splits")
+    path: str | None = Field(
+        None, description="folder: a table or a folder of audio; magnatagatune: a copy one has"
+    )
+    split_by: Literal["artist", "file"] = Field("file", description="folder: what never crosses")
+    merge_synonyms: bool = Field(False, description="magnatagatune: synonyms become one tag")
+
 
 NO_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype=str)
 """Of a data set all of whose files can be used."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import soundfile
 
@@ -13,53 +12,33 @@ QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest":
 
 
 def overview(dataset: ClipDataset) -> pd.DataFrame:
-    """Sizes of the splits.
+    """Sizes of the splits train, valid, test and all, one in each row.
 
-    Parameters
-    ----------
-    dataset : ClipDataset
-        The clips.
-
-    Returns
-    -------
-    DataFrame of shape (4, 6)
-        Rows train, valid, test and all. Columns clips; hours; artists; artists_also_in_train
-        (0 for train; for all, those of valid or test); artists_of_one_clip, which similarity
-        cannot score within the split; and clips_without_tags, NA for a data set without tags.
+    Columns clips; hours; artists; artists_also_in_train (0 for train; for all, those of valid or
+    test); artists_of_one_clip, which similarity cannot score within the split; and
+    clips_without_tags, NA for a data set without tags.
     """
-    artists, splits = dataset.clips["artist"], dataset.clips["split"]
+    artists, splits = dataset.clips["artist"], dataset.clips["split"].to_numpy()
     trained = set(artists[splits == "train"].dropna())
     rows = {}
     for name in (*SPLITS, "all"):
-        within = np.asarray(splits.notna() if name == "all" else splits == name)
-        apart = within & np.asarray(splits != "train")
+        within = (splits == name) | (name == "all")
         sizes = artists[within].value_counts()
+        apart = set(artists[within & (splits != "train")].dropna())
+        bare = int((~dataset.tags[within].any(axis=1)).sum()) if dataset.tag_names else pd.NA
         rows[name] = {
             "clips": int(within.sum()),
             "hours": float(dataset.clips.loc[within, "seconds"].sum() / 3600),
             "artists": len(sizes),
-            "artists_also_in_train": len(trained & set(artists[apart].dropna())),
+            "artists_also_in_train": len(trained & apart),
             "artists_of_one_clip": int((sizes == 1).sum()),
-            "clips_without_tags": int((~dataset.tags[within].any(axis=1)).sum())
-            if dataset.tag_names
-            else pd.NA,
+            "clips_without_tags": bare,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def crossing_artists(dataset: ClipDataset) -> pd.DataFrame:
-    """Artists that are in more than one split.
-
-    Parameters
-    ----------
-    dataset : ClipDataset
-        The clips.
-
-    Returns
-    -------
-    DataFrame of shape (n_crossing_artists, 3)
-        Clips in train, valid and test, by artist.
-    """
+    """Clips in train, valid and test, by artist, of those that are in more than one of them."""
     known = dataset.clips[dataset.clips["artist"].notna()]
     counts = pd.crosstab(known["artist"], known["split"])
     counts = counts.reindex(columns=list(SPLITS), fill_value=0)
@@ -67,18 +46,7 @@ def crossing_artists(dataset: ClipDataset) -> pd.DataFrame:
 
 
 def tag_frequencies(dataset: ClipDataset) -> pd.DataFrame:
-    """How many clips carry each tag.
-
-    Parameters
-    ----------
-    dataset : ClipDataset
-        The clips.
-
-    Returns
-    -------
-    DataFrame of shape (n_tags, 5)
-        By tag, most frequent first: clips in train, valid, test and all, and their share of all.
-    """
+    """Clips with each tag, most frequent first: in train, valid, test and all; their share."""
     splits = dataset.clips["split"].to_numpy()
     counts = {name: dataset.tags[splits == name].sum(axis=0) for name in SPLITS}
     table = pd.DataFrame(counts, index=pd.Index(dataset.tag_names, name="tag", dtype=str))
@@ -92,23 +60,29 @@ def levels(dataset: ClipDataset) -> pd.Series:
     return pd.Series({name: dataset.clips["level_db"].quantile(q) for name, q in QUANTILES.items()})
 
 
+def against_paper(dataset: ClipDataset) -> pd.DataFrame:
+    """Counts of the paper's data and split, as published, beside those of a data set."""
+    from multiscale.datasets.magnatagatune import COUNTED, N_ARTISTS, PUBLISHED
+
+    parts = {f"in {name}": count for name, count in PUBLISHED.items()}
+    paper = {"clips": sum(PUBLISHED.values()), **parts, "artists": N_ARTISTS, **COUNTED}
+    sizes = overview(dataset)
+    test = sizes.loc["test"]
+    here = {
+        "clips": len(dataset),
+        **{f"in {name}": sizes.loc[name, "clips"] for name in SPLITS},
+        "artists": sizes.loc["all", "artists"],
+        "artists in several parts": len(crossing_artists(dataset)),
+        "artists in test": test["artists"],
+        "of these, in train too": test["artists_also_in_train"],
+        "tags to predict": len(dataset.tag_names),
+        "test clips without any tag": test["clips_without_tags"],
+    }
+    return pd.DataFrame({"the paper's": paper, "this copy's": here}, dtype=object)
+
+
 def summary(dataset: ClipDataset, n_tags: int = 10, n_skipped: int = 20) -> str:
-    """All of this as text.
-
-    Parameters
-    ----------
-    dataset : ClipDataset
-        The clips.
-    n_tags : int, default=10
-        Most frequent tags that are named.
-    n_skipped : int, default=20
-        Skipped files that are named.
-
-    Returns
-    -------
-    str
-        Some lines.
-    """
+    """All of this in some lines, so many tags and skipped files by name."""
     tags = tag_frequencies(dataset)
     lengths = sorted(dataset.clips["seconds"].unique())
     volumes = ", ".join(f"{name} {value:.1f}" for name, value in levels(dataset).items())
@@ -129,19 +103,7 @@ def summary(dataset: ClipDataset, n_tags: int = 10, n_skipped: int = 20) -> str:
 
 
 def faults(dataset: ClipDataset) -> list[str]:
-    """What keeps a data set from being used.
-
-    Parameters
-    ----------
-    dataset : ClipDataset
-        The clips.
-
-    Returns
-    -------
-    list of str
-        A sentence for each split that is empty and each clip whose file is missing, broken, or of
-        another length than the table says.
-    """
+    """A sentence for each split that is empty, and each clip that is not what the table says."""
     empty = set(SPLITS) - set(dataset.clips["split"])
     found = [f"{split}: expected clips, got none" for split in SPLITS if split in empty]
     for path, seconds in zip(dataset.clips["path"], dataset.clips["seconds"], strict=True):

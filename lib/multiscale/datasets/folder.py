@@ -15,17 +15,20 @@ import shutil
 import unicodedata
 from pathlib import Path
 
-from multiscale.config import DatasetSettings, ParameterError
-from multiscale.datasets import catalogue
-from multiscale.datasets.base import SPLITS, ClipDataset
-from multiscale.datasets.decoding import RULES
-from multiscale.datasets.preparing import Track, digest, printable
+from multiscale.config import ParameterError
+from multiscale.datasets.base import SPLITS, DatasetSettings
+from multiscale.datasets.collection import Collection, Gathered
 from multiscale.datasets.tables import read_rows, read_text
+from multiscale.datasets.tracks import Track, digest, printable
+from multiscale.identity import code_digest
 
 NOTICE = "The reader's own collection of music; nobody else's permission to copy it is implied."
 
 TABLES = (".csv", ".tsv", ".txt")
 """Endings of a table's name."""
+
+COLUMNS = ("artist", "tags", "split", "title", "licence")
+"""Of a table, besides ``path``."""
 
 READABLE = re.compile(
     r"\.(aif|aifc|aiff|au|caf|flac|mp1|mp2|mp3|oga|ogg|opus|rf64|snd|w64|wav)", re.IGNORECASE
@@ -38,104 +41,72 @@ FOR_FFMPEG = re.compile(
 """Endings of names of other audio. What a file is read by depends on its content alone."""
 
 
-def prepare(settings: DatasetSettings, n_workers: int | None = None) -> ClipDataset:
-    """Cut the reader's music into clips, where that has not been done.
+class Source(Collection):
+    """The reader's own music, of some settings."""
 
-    Parameters
-    ----------
-    settings : DatasetSettings
-        ``path``, number and length of the clips, number of tags, what splits are made by, seed.
-    n_workers : int, optional
-        Processes; as many as cores by default.
+    name, notice = "folder", NOTICE
 
-    Returns
-    -------
-    ClipDataset
-        The clips; what could not be used is in ``skipped``.
+    def __init__(self, settings: DatasetSettings):
+        super().__init__(settings)
+        path = Path(os.path.abspath(settings.path)) if settings.path else None
+        if path is not None and path.is_dir():
+            self._found, text = _scanned(path), ""
+        elif path is not None and path.is_file() and path.suffix.lower() in TABLES:
+            self._found, text = _listed(path), read_text(path)
+        else:
+            raise ParameterError(
+                f"path: expected a folder of audio or a table ({', '.join(TABLES)}), "
+                f"got {settings.path!r}"
+            )
+        self.origin = str(path)
+        # What can be read determines the clips too: by whom, and by ffmpeg if there are files
+        # for it.
+        tracks, skipped, _ = self._found
+        for_ffmpeg = any(FOR_FFMPEG.fullmatch(track.path.suffix) for track in tracks)
+        ffmpeg = for_ffmpeg and shutil.which("ffmpeg") is not None
+        files = [(track.key, os.access(track.path, os.R_OK)) for track in tracks]
+        self.identity = {
+            **settings.model_dump(),
+            "code": code_digest(__name__),
+            "files": digest(json.dumps([text, files, skipped, ffmpeg])),
+        }
 
-    Raises
-    ------
-    ParameterError
-        If there is no such table or folder, or too little music for three splits.
-    AudioError
-        If no file can be used.
-    """
-    return catalogue.prepare(collection(settings), settings, n_workers)
-
-
-def prepare_part(settings: DatasetSettings, part: int, n_parts: int) -> None:
-    """Cut one share of the files, in this process; see :func:`prepare`."""
-    catalogue.prepare_share(collection(settings), settings, part, n_parts)
-
-
-def identity(settings: DatasetSettings) -> dict:
-    """All that determines the clips: settings, the table's text, every file's size and time."""
-    return collection(settings).identity
-
-
-def collection(settings: DatasetSettings) -> catalogue.Collection:
-    """Find the reader's files.
-
-    Parameters
-    ----------
-    settings : DatasetSettings
-        Their ``path``.
-
-    Returns
-    -------
-    Collection
-        The files, and the rows that cannot be used.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such table or folder.
-    """
-    path = Path(os.path.abspath(settings.path)) if settings.path else None
-    if path is not None and path.is_dir():
-        tracks, skipped, text = _scanned(path), [], ""
-    elif path is not None and path.is_file() and path.suffix.lower() in TABLES:
-        tracks, skipped = _listed(path)
-        text = read_text(path)
-    else:
-        raise ParameterError(
-            f"path: expected a folder of audio or a table ({', '.join(TABLES)}), "
-            f"got {settings.path!r}"
-        )
-    # Whether ffmpeg is there determines the clips, if there are files for it.
-    for_ffmpeg = any(FOR_FFMPEG.fullmatch(track.path.suffix) for track in tracks)
-    ffmpeg = for_ffmpeg and shutil.which("ffmpeg") is not None
-    facts = json.dumps([text, [track.key for track in tracks], skipped, ffmpeg])
-    return catalogue.Collection(
-        "folder",
-        catalogue.place("folder", str(path), settings),
-        {**settings.model_dump(), "rules": RULES, "files": digest(facts)},
-        NOTICE,
-        tuple(tracks),
-        tuple(skipped),
-    )
+    def gathered(self) -> Gathered:
+        """The files, and what cannot be used."""
+        return self._found
 
 
-def _scanned(root: Path) -> list[Track]:
-    """Audio below a folder, in the order of names; the first folder on the way is the artist."""
-    tracks = []
-    for folder, folders, files in os.walk(root):
+def _scanned(root: Path) -> Gathered:
+    """Audio below a folder, by name, the first folder on the way as artist; what was left out."""
+    tracks, skipped = [], []
+
+    def leave_out(path: str | Path, reason: str) -> None:
+        skipped.append((printable(os.path.relpath(path, root)), reason))
+
+    def failed(error: OSError) -> None:
+        leave_out(error.filename, error.strerror)
+
+    for folder, folders, files in os.walk(root, onerror=failed):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in sorted(files):
-            path = Path(folder, file)
-            hidden = file.startswith(".") or not path.is_file()
-            audio = READABLE.fullmatch(path.suffix) or FOR_FFMPEG.fullmatch(path.suffix)
-            if audio and not hidden:
-                name = path.relative_to(root)
-                artist = name.parts[0] if len(name.parts) > 1 else ""
-                tracks.append(Track.of(path, name.as_posix(), artist=artist, title=path.stem))
-    return tracks
+        for path in (os.path.join(folder, name) for name in folders):
+            if os.path.islink(path):
+                leave_out(path, "expected a folder, got a link to one")
+        for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
+            if not (READABLE.fullmatch(path.suffix) or FOR_FFMPEG.fullmatch(path.suffix)):
+                continue
+            if not os.path.isfile(path):
+                leave_out(path, "expected a file, got nothing there")
+                continue
+            name = path.relative_to(root)
+            artist = name.parts[0] if len(name.parts) > 1 else ""
+            tracks.append(Track.of(path, name.as_posix(), artist=artist, title=path.stem))
+    return Gathered(tracks, skipped)
 
 
-def _listed(table: Path) -> tuple[list[Track], list[tuple[str, str]]]:
+def _listed(table: Path) -> Gathered:
     """Tracks of a table, and the rows that cannot be used."""
     tracks, skipped, seen = [], [], {}
-    for line, row in read_rows(table, ("path",)):
+    for line, row in read_rows(table, "path", COLUMNS):
         name = row["path"] if isinstance(row, dict) else ""
         try:
             if isinstance(row, str):
@@ -147,23 +118,19 @@ def _listed(table: Path) -> tuple[list[Track], list[tuple[str, str]]]:
             seen[path] = line
         except ParameterError as error:
             skipped.append((printable(name), f"{table.name}, line {line}: {error}"))
-    return tracks, skipped
+    return Gathered(tracks, skipped)
 
 
 def _track(path: Path, row: dict[str, str]) -> Track:
-    split = row.get("split", "").lower()
+    """What a row says of a file."""
+    # Accents written in two ways are one artist, or tag.
+    told = {name: unicodedata.normalize("NFC", row.get(name, "")) for name in COLUMNS}
+    split = told["split"].lower()
     if split and split not in SPLITS:
         raise ParameterError(f"split: expected train, valid, test or nothing, got {split!r}")
-    tags = (tag.strip() for tag in row.get("tags", "").split(";"))
-    return Track.of(
-        path,
-        row["path"],
-        artist=row.get("artist", ""),
-        title=row.get("title") or path.stem,
-        licence=row.get("licence", ""),
-        split=split,
-        tags=tuple(dict.fromkeys(tag for tag in tags if tag)),
-    )
+    tags = (tag.strip() for tag in told["tags"].split(";"))
+    told |= {"split": split, "tags": tuple(dict.fromkeys(tag for tag in tags if tag))}
+    return Track.of(path, row["path"], **told | {"title": told["title"] or path.stem})
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from multiscale.config import ParameterError
 from multiscale.datasets.base import SPLITS
-from multiscale.datasets.preparing import Track, digest
+from multiscale.datasets.tracks import Track, digest
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 """Of the clips."""
@@ -23,28 +23,10 @@ SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 def assign(
     tracks: Sequence[Track], n_clips: Sequence[int], split_by: str = "file", seed: int = 0
 ) -> list[str]:
-    """Say which split each file is in.
+    """The split of each file, which has so many clips; a ParameterError if one would stay empty.
 
-    Parameters
-    ----------
-    tracks : sequence of Track
-        Files of music; those that have a split keep it.
-    n_clips : sequence of int
-        Clips of each.
-    split_by : {"file", "artist"}, default="file"
-        What never crosses splits. Files without an artist are split one by one.
-    seed : int, default=0
-        Of the order in which files are dealt out.
-
-    Returns
-    -------
-    list of str
-        "train", "valid" or "test" for each file.
-
-    Raises
-    ------
-    ParameterError
-        If a split would stay empty.
+    Files that have a split keep it; files without an artist are split one by one. ``split_by`` says
+    what never crosses splits, the seed in which order files are dealt out.
     """
     splits = [track.split for track in tracks]
     filled = {split: Counter() for split in SPLITS}
@@ -102,6 +84,7 @@ def _labels(tracks: Sequence[Track], split_by: str) -> set[tuple[str, str]]:
 
 
 def _fill(counts: Counter, tracks, n_clips, split_by: str) -> None:
+    """Count clips by label."""
     for track, count in zip(tracks, n_clips, strict=True):
         for label in _labels([track], split_by):
             counts[label] += count

@@ -1,9 +1,9 @@
-"""Decoding: any file, of any length, to mono clips of one length, a block at a time.
+"""From any file, of any length, to mono clips of one length, a block at a time.
 
 A file is cut into consecutive clips from its start. What is left over at its end is dropped; a
 file shorter than one clip but at least :data:`SHORTEST` of it goes round, its start following
 its end, until the clip is full; a shorter one is refused. No silence is added: whitened, it
-would stand out from all music.
+would stand out from all music. Clips on disk are known by the code of this module.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import soundfile
 import soxr
 
 from multiscale.config import AudioError
-from multiscale.store import atomic_write
+from multiscale.identity import atomic_write
 
 SAMPLE_RATE = 16_000
 """Of the clips, in Hz (§4.1)."""
@@ -29,37 +29,19 @@ SAMPLE_RATE = 16_000
 SHORTEST = 0.5
 """Share of a clip that a file must fill."""
 
-RULES = 1
-"""To be raised when a change here alters the clips, so that they are made anew."""
-
-NO_FFMPEG = "ffmpeg, which might read it, is not installed"
-"""Said of a file that may be read once it is."""
-
 BLOCK_SECONDS = 4
 """Audio that is decoded at a time."""
 
 
+class UnreadError(AudioError):
+    """A file that could not be read this time, but may be another time."""
+
+
 def cut(path: Path, clip_seconds: float, max_clips: int | None = None) -> Iterator[np.ndarray]:
-    """Cut a file into clips.
+    """Clips of a file, (n_samples,) float32 at SAMPLE_RATE, of one length, so many at most.
 
-    Parameters
-    ----------
-    path : Path
-        Any file that libsndfile reads; any that ffmpeg reads, where it is installed.
-    clip_seconds : float
-        Length of a clip, in s.
-    max_clips : int, optional
-        Stop after so many.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,), float32
-        A clip at SAMPLE_RATE: all have the same length.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be read, is too short, or holds samples that are not finite.
+    It may be any file that libsndfile reads, or ffmpeg, where it is installed. An AudioError says
+    that it cannot be read, is too short, or holds samples that are not finite.
     """
     n_samples = round(clip_seconds * SAMPLE_RATE)
     held, n_held, n_clips = [], 0, 0
@@ -84,38 +66,28 @@ def cut(path: Path, clip_seconds: float, max_clips: int | None = None) -> Iterat
 
 
 def decode(path: Path) -> Iterator[np.ndarray]:
-    """Decode a file block by block.
-
-    Parameters
-    ----------
-    path : Path
-        As for :func:`cut`.
-
-    Yields
-    ------
-    ndarray of shape (n_samples,), float32
-        Mono audio at SAMPLE_RATE; channels are averaged.
-
-    Raises
-    ------
-    AudioError
-        As for :func:`cut`.
-    """
+    """Mono blocks of a file at SAMPLE_RATE, (n_samples,) float32; channels are averaged."""
     if not os.path.isfile(path):
         raise AudioError(f"{path}: expected an audio file, got nothing there")
-    if os.path.getsize(path) == 0:
+    try:
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except OSError as error:  # libsndfile would not say which
+        raise UnreadError(f"{path}: {error.strerror}") from error
+    if empty:
         raise AudioError(f"{path}: expected an audio file, got one of zero bytes")
     try:
         # Bytes, for a name need not be valid text.
         file = soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        yield from _decode_with_ffmpeg(path, error)
-        return
-    with file:
-        yield from _resampled(path, file)
+        yield from _decode_with_ffmpeg(path, _said(error))
+    else:
+        with file:
+            yield from _resampled(path, file)
 
 
 def _resampled(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    """Blocks of an open file."""
     rate, position = file.samplerate, 0
     stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
     size = BLOCK_SECONDS * rate
@@ -137,12 +109,13 @@ def _resampled(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
             return
 
 
-def _decode_with_ffmpeg(path: Path, refusal: Exception) -> Iterator[np.ndarray]:
+def _decode_with_ffmpeg(path: Path, refusal: str) -> Iterator[np.ndarray]:
     """Blocks of a file that libsndfile refused."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise AudioError(
-            f"{path}: expected audio that libsndfile can read, got {_said(refusal)} ({NO_FFMPEG})"
+        raise UnreadError(
+            f"{path}: expected audio that libsndfile can read, got {refusal} "
+            "(ffmpeg, which might read it, is not installed)"
         )
     command = [ffmpeg, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
     command += ["-i", f"file:{path}", "-vn", "-f", "f32le", "-ac", "1", "-ar", str(SAMPLE_RATE)]
@@ -165,7 +138,7 @@ def _decode_with_ffmpeg(path: Path, refusal: Exception) -> Iterator[np.ndarray]:
             said = complaints.read().decode(errors="replace").replace(f"file:{path}: ", "").strip()
             raise AudioError(
                 f"{path}: expected audio that libsndfile or ffmpeg can read, got "
-                f"{_said(refusal)}; {said.splitlines()[-1] if said else 'no audio in it'}"
+                f"{refusal}; {said.splitlines()[-1] if said else 'no audio in it'}"
             )
 
 
@@ -184,20 +157,7 @@ def _said(error: Exception) -> str:
 
 
 def write_clip(path: Path, signal: np.ndarray) -> None:
-    """Write a clip as 16-bit FLAC, whole or not at all; beyond full scale it is clipped.
-
-    Parameters
-    ----------
-    path : Path
-        The file to be.
-    signal : ndarray of shape (n_samples,), float32
-        Audio at SAMPLE_RATE.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, as on a full disk; nothing is left behind then.
-    """
+    """Write a clip as 16-bit FLAC, whole or not at all; beyond full scale it is clipped."""
     # In memory first: libsndfile says of a full disk only that there was a system error.
     encoded = io.BytesIO()
     soundfile.write(encoded, signal, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
