@@ -39,6 +39,14 @@ def clips() -> np.ndarray:
     return np.stack([make_clip(seed) for seed in range(6)])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_home_of_the_users(tmp_path_factory):
+    """No test reads or writes the data home of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTISCALE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A data home of the test's own."""

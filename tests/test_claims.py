@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from multiscale import claims, evidence, grid
-from multiscale.architectures import PAPERS_BEST, Architecture
-from multiscale.claims import CLAIMS, FAILS, HOLDS, OPEN, verdict
-from multiscale.evidence import Effect, Evidence
-from multiscale.experiments import TaskResult
+from multiscale.study import claims, design, evidence
+from multiscale.study.claims import CLAIMS, FAILS, HOLDS, OPEN, verdict
+from multiscale.study.design import PAPERS_BEST, Architecture
+from multiscale.study.evidence import Effect, Evidence
+from multiscale.study.protocol import Result
 from multiscale.training import Hyperparameters
 
 N_CLIPS, N_RUNS = 400, 3
 NAMES = ("slow", "fast", "loud", "quiet", "soft", "vocal", "flute")
 
 
-def made_up(strength, task="tagging") -> Evidence:
+def world(strength, task="tagging") -> Evidence:
     """Evidence in which an experiment separates tags, or artists, as strongly as said.
 
     ``strength(experiment, tag)`` is the distance between clips with and without the tag, in
@@ -30,24 +30,24 @@ def made_up(strength, task="tagging") -> Evidence:
     places = np.eye(8)[artists]
     blur = rng.standard_normal((N_RUNS, N_CLIPS, 8))
     results = {}
-    for experiment in grid.everything():
+    for experiment in design.everything():
         if experiment.task == "tagging":
             shift = np.array([strength(experiment, name) for name in NAMES])
-            predictions = noise + shift * tags
+            outputs = noise + shift * tags
             valid = shift.mean()
         else:
             valid = strength(experiment, None)
-            predictions = valid * places + blur
-        results[experiment] = result(predictions, valid)
+            outputs = valid * places + blur
+        results[experiment] = result(outputs, valid)
     return Evidence(results, tags, NAMES, artists.astype(str))
 
 
-def result(predictions: np.ndarray, valid: float) -> TaskResult:
-    """What a run would store."""
+def result(outputs: np.ndarray, valid: float) -> Result:
+    """What an experiment would store."""
     empty = np.empty(0)
     scores = np.full(N_RUNS, valid)
     best = Hyperparameters(0.1, 0.1)
-    return TaskResult(best, empty, empty, empty, empty, scores, scores, predictions, scores, 1.0)
+    return Result(best, empty, empty, empty, empty, scores, scores, outputs, scores, 1.0)
 
 
 def papers(experiment, tag) -> float:
@@ -57,7 +57,7 @@ def papers(experiment, tag) -> float:
     if experiment.task == "similarity":
         return (
             base
-            + (1.0 if (a.scale, a.window_length) == ("gaussian", 2) else 0.0)
+            + (1.0 if (a.representation, a.window_length) == ("gaussian", 2) else 0.0)
             - (0.5 if a.dictionary == 1000 else 0.0)
         )
     if experiment.level is not None:
@@ -65,10 +65,12 @@ def papers(experiment, tag) -> float:
         return 1.0 if experiment.level in middle else 0.3
     if a == PAPERS_BEST.model_copy(update={"dictionary": a.dictionary}):
         return base + 0.6
-    known = Architecture(scale=a.scale, window_length=a.window_length, dictionary=a.dictionary)
-    if a != known:  # an aside: no whitening, doubled hop, other pooling, one timescale
+    usual = Architecture(
+        representation=a.representation, window_length=a.window_length, dictionary=a.dictionary
+    )
+    if a != usual:  # an aside: no whitening, doubled hop, other pooling, one timescale
         return 0.5
-    return base + (0.3 if a.scale == "gaussian" and a.window_length > 1 else 0.0)
+    return base + (0.3 if a.representation == "gaussian" and a.window_length > 1 else 0.0)
 
 
 def mirrored(experiment, tag) -> float:
@@ -89,14 +91,14 @@ def test_verdicts_of_known_worlds(claim):
 
 def test_sizes():
     by_number = {claim.number: claim for claim in CLAIMS}
-    assert verdict(by_number[18].measure(made_up(lambda *_: 1.0))) == HOLDS
-    apart = made_up(lambda e, _: 2.0 if e.architecture.dictionary == 1000 else 0.5)
+    assert verdict(by_number[18].measure(world(lambda *_: 1.0))) == HOLDS
+    apart = world(lambda e, _: 2.0 if e.architecture.dictionary == 1000 else 0.5)
     assert verdict(by_number[2].measure(apart)) == FAILS
 
 
 def test_noise_settles_nothing():
     """Where all are equal, no difference is seen."""
-    level = made_up(lambda *_: 1.0)
+    level = world(lambda *_: 1.0)
     differences = [claim for claim in CLAIMS if claim.number not in ABOUT_SIZE | {1}]
     assert HOLDS not in {verdict(claim.measure(level)) for claim in differences}
 
@@ -111,7 +113,7 @@ def test_missing_evidence_is_no_evidence():
 
 def test_a_tag_that_is_missing_cannot_be_told():
     by_number = {claim.number: claim for claim in CLAIMS}
-    without = made_up(papers)
+    without = world(papers)
     without.tag_names = ["other"] * len(NAMES)
     assert by_number[9].measure(without) is None
 
@@ -145,4 +147,4 @@ def test_every_claim_names_its_section_and_rule():
         assert "less" in claim.rule
 
 
-RIGHT, WRONG = made_up(papers), made_up(mirrored)
+RIGHT, WRONG = world(papers), world(mirrored)

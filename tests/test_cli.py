@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import made_up
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from multiscale import experiments, grid
-from multiscale.architectures import Architecture
-from multiscale.cli import app
-from multiscale.experiments import Experiment
+from multiscale.study import design
+from multiscale.study.cli import app
+from multiscale.study.design import Experiment
+from multiscale.study.study import Study
 
 WANTED = [
-    Experiment(
-        task=task, architecture=Architecture(dictionary="pca", n_levels=2, pooling_length=16)
-    )
-    for task in experiments.TASKS
+    Experiment(task=task, architecture=made_up.SMALL.model_copy(update={"dictionary": "pca"}))
+    for task in design.TASKS
 ]
 
 
 @pytest.fixture
 def profile(home, tmp_path, monkeypatch) -> str:
     """A profile's path, on which two small experiments are all there are."""
-    for name in ("architectures_on", "everything", "known"):
-        monkeypatch.setattr(grid, name, lambda *_: WANTED)
+    for name in ("grid", "everything"):
+        monkeypatch.setattr(design, name, lambda tasks=(): WANTED)
+    monkeypatch.setattr(Study, "experiments", lambda *_: WANTED)
+    values = made_up.profile(tmp_path / "music").model_dump(
+        mode="json", exclude={"name"}, exclude_none=True
+    )
     path = tmp_path / "made_up.yaml"
-    values = made_up.PROFILE.model_dump(exclude={"name"})
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return str(path)
 
@@ -40,34 +43,79 @@ def call(*arguments: str, code: int = 0) -> str:
 
 
 def test_run_status_results(profile):
-    assert "missing  4 of 4" in call("status", "--profile", profile)
+    asked = call("status", "--profile", profile, "--why")
+    assert "missing  4 of 4" in asked
+    assert "1 experiment: no tagging stored yet" in asked
     call("run", "--profile", profile, "--workers", "0")
     assert "done     4 of 4" in call("status", "--profile", profile)
     rows = json.loads(call("results", "--profile", profile, "--format", "json"))
     assert [row["task"] for row in rows] == ["tagging"] * 2 + ["similarity"] * 2
     assert all(0 <= row["test"] <= 1 for row in rows)
     csv = call("results", "--profile", profile, "--task", "tagging", "--format", "csv")
-    assert csv.splitlines()[0].startswith("task,scale,window_length,dictionary,level,change,run")
+    assert csv.startswith("task,representation,window_length,dictionary,level,change,draw,run")
     assert len(csv.splitlines()) == 3
     assert "average_precision" in call("results", "--profile", profile, "--tags")
+    seeded = call("status", "--profile", profile, "--why", "--seed", "1")
+    assert "the nearest stored differs in" in seeded
 
 
 def test_a_failure_is_reported_with_its_error(profile, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("loss is not a number")
 
-    monkeypatch.setattr(experiments.tagging, "search", fail)
+    monkeypatch.setattr("multiscale.study.protocol.search", fail)
     message = call("run", "--profile", profile, "--workers", "0", code=1)
     assert "loss is not a number" in message
     status = call("status", "--profile", profile)
-    assert "failed   1 of 4" in status
+    assert "failed   2 of 4" in status
     assert "FloatingPointError: loss is not a number" in status
 
 
 def test_plan_and_claims(profile):
-    assert "on 3 workers:" in call("plan", "--profile", profile, "--workers", "3")
+    planned = call("plan", "--profile", profile, "--workers", "3")
+    assert "on 3 workers:" in planned
+    assert "core_minutes" in planned
     assert "cannot be told at this size" in call("claims", "--profile", profile)
 
 
-def test_a_bad_profile_is_named():
-    assert "profile: expected one of" in call("run", "--profile", "nowhere", code=2)
+def test_dictionaries_may_come_from_elsewhere(profile, tmp_path):
+    elsewhere = made_up.folder(tmp_path / "other", n_clips=12, seed=1)
+    for source in (elsewhere.path, str(tmp_path / "other"), profile, "cover_bands"):
+        assert "missing  4 of 4" in call(
+            "status", "--profile", profile, "--dictionary-from", source
+        )
+    wrong = call("status", "--profile", profile, "--dictionary-from", "nowhere", code=2)
+    assert "expected one of cover_bands" in wrong
+    assert len(wrong.splitlines()) == 1
+
+
+def test_data(home, tmp_path):
+    music = made_up.folder(tmp_path / "music", n_clips=12)
+    options = ("folder", "--path", music.path, "--seconds", "5")
+    assert "folder: 12 clips, 0 files skipped" in call("data", "prepare", *options)
+    assert "folder: nothing is wrong" in call("data", "check", *options)
+    assert "tags: 2" in call("data", "describe", *options)
+    assert all(name in call("data", "list") for name in ("cover_bands", "magnatagatune", "folder"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--profile", "nowhere"), "profile: expected one of"),
+        (("data", "prepare", "soundtracks"), "dataset: expected one of cover_bands, magnatagatune"),
+        (("data", "check", "folder", "--path", "nowhere.csv"), "path: expected"),
+        (("data", "check", "folder", "--clips", "0"), "n_clips: "),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments, message, home):
+    said = call(*arguments, code=2)
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from multiscale.study import cli; "
+        "assert not {'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

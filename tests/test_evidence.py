@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_claims import made_up, papers
+from test_claims import papers, world
 
-from multiscale.architectures import PAPERS_BEST
-from multiscale.evidence import N_BOOTSTRAP, Evidence
-from multiscale.experiments import Experiment
+from multiscale.study.design import PAPERS_BEST, Experiment
+from multiscale.study.evidence import FAILS, HOLDS, N_BOOTSTRAP, OPEN, Effect, Evidence
 
 BEST = Experiment(task="tagging", architecture=PAPERS_BEST)
 WORSE = Experiment(task="tagging", architecture=PAPERS_BEST.model_copy(update={"pooling": "mean"}))
-RIGHT = made_up(papers)
+RIGHT = world(papers)
 
 
 def test_a_change_has_the_sign_of_the_difference_and_an_interval_around_it():
@@ -62,3 +61,26 @@ def test_what_is_missing_has_no_effect():
     assert nothing.scores(BEST) is None
     assert nothing.change(BEST, WORSE) is None
     assert nothing.chosen([BEST]) is None
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "words"),
+    [
+        ((0.02, 0.01, 0.03), HOLDS, "0.0200 more (interval 0.0100 to 0.0300)"),
+        ((-0.02, -0.03, -0.01), FAILS, "0.0200 less (interval 0.0100 to 0.0300)"),
+        (
+            (0.02, -0.01, 0.05),
+            OPEN,
+            "a difference cannot be told at this size (+0.0200, interval -0.0100 to +0.0500)",
+        ),
+    ],
+)
+def test_words_say_which_way_and_how_sure(effect, verdict, words):
+    assert Effect(*effect, 3).verdict == verdict
+    assert Effect(*effect, 3).words == words
+
+
+def test_experiments_are_told_apart_by_their_fields():
+    same = Experiment(task="tagging", architecture=PAPERS_BEST.model_copy())
+    assert RIGHT.scores(same) is not None
+    np.testing.assert_array_equal(RIGHT.scores(same), RIGHT.scores(BEST))

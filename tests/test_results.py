@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import made_up
 import numpy as np
@@ -10,113 +11,113 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from multiscale import datasets, experiments, grid, results, similarity
-from multiscale.architectures import Architecture
 from multiscale.config import ParameterError
-from multiscale.experiments import Experiment
+from multiscale.similarity import clip_probabilities
+from multiscale.study import Study, design, results
+from multiscale.study.design import Experiment
 
-SMALL = {"n_levels": 2, "pooling_length": 16}
-WANTED = [
-    Experiment(task=task, architecture=Architecture(dictionary="pca", **SMALL))
-    for task in experiments.TASKS
-]
+PCA = made_up.SMALL.model_copy(update={"dictionary": "pca"})
+WANTED = [Experiment(task=task, architecture=PCA) for task in design.TASKS]
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+def study(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MULTISCALE_HOME", str(tmp_path_factory.mktemp("home")))
-        music = datasets.load(made_up.PROFILE.dataset)
+        study = Study(made_up.profile(tmp_path_factory.mktemp("music")))
         for experiment in WANTED:
-            experiments.run(made_up.PROFILE, experiment, music)
-        yield music
+            study.run(experiment)
+        yield study
 
 
-def test_one_row_a_run_and_none_for_what_is_missing(dataset):
-    absent = Experiment(task="tagging", architecture=Architecture(dictionary=6, **SMALL))
-    table = results.results_table(made_up.PROFILE, [*WANTED, absent], dataset)
+def test_one_row_a_run_and_none_for_what_is_missing(study):
+    absent = Experiment(task="tagging", architecture=made_up.SMALL)
+    table = results.results_table(study, [*WANTED, absent])
     assert list(table["task"]) == ["tagging"] * 2 + ["similarity"] * 2
     assert list(table["run"]) == [0, 1, 0, 1]
-    assert results.missing(made_up.PROFILE, [*WANTED, absent]) == [absent]
-    assert set(results.SCORES) < set(table.columns)
+    assert set(results.IDENTIFYING) | set(results.SCORES) < set(table.columns)
     assert table["change"].unique() == ["n_levels=2, pooling_length=16"]
 
 
-def test_average_precision_is_the_mean_over_tags(dataset):
-    table = results.results_table(made_up.PROFILE, WANTED[:1], dataset)
-    predictions = experiments.stored_result(made_up.PROFILE, WANTED[0]).predictions
-    tags = dataset.split("test").tags
-    for row, predicted in zip(table.itertuples(), predictions, strict=True):
-        expected = [average_precision_score(t, p) for t, p in zip(tags.T, predicted.T, strict=True)]
+def test_a_draw_is_no_change(study):
+    drawn = Experiment(task="tagging", architecture=PCA.model_copy(update={"draw": 2}))
+    columns = [results._columns(experiment) for experiment in (WANTED[0], drawn)]
+    assert [one.pop("draw") for one in columns] == [0, 2]
+    assert columns[0] == columns[1]
+
+
+def test_average_precision_is_the_mean_over_tags(study):
+    table = results.results_table(study, WANTED[:1])
+    tags = study.music.split("test").tags
+    for row, scores in zip(table.itertuples(), study.result(WANTED[0]).outputs, strict=True):
+        expected = [average_precision_score(t, s) for t, s in zip(tags.T, scores.T, strict=True)]
         assert row.average_precision == pytest.approx(np.mean(expected))
         assert np.isnan(row.precision_at_10)
 
 
-def test_artists_met_and_new_are_told_apart(dataset):
-    clips = dataset.clips.copy()
+def test_artists_seen_and_unseen_are_told_apart(study):
+    alone = results.results_table(study, WANTED[1:])
+    assert alone["test_unseen"].isna().all()
+    clips = study.music.clips.copy()
     clips.loc[(clips["split"] == "test") & (clips["artist"] == "artist 1"), "artist"] = "new"
-    changed = replace(dataset, clips=clips)
-    table = results.results_table(made_up.PROFILE, WANTED[1:], changed)
-    test = changed.split("test")
-    places = experiments.stored_result(made_up.PROFILE, WANTED[1]).predictions[0]
-    probability = similarity.clip_probability(places, test.artists)
-    new = test.artists == "new"
-    assert table["test_new"][0] == pytest.approx(probability[new].mean())
-    assert table["test_met"][0] == pytest.approx(probability[~new].mean())
-    alone = results.results_table(made_up.PROFILE, WANTED[1:], dataset)
-    assert alone["test_new"].isna().all()
+    changed = SimpleNamespace(music=replace(study.music, clips=clips), result=study.result)
+    table = results.results_table(changed, WANTED[1:])
+    artists = changed.music.split("test").artists
+    probability = clip_probabilities(study.result(WANTED[1]).outputs[0], artists)
+    unseen = artists == "new"
+    assert table["test_unseen"][0] == pytest.approx(probability[unseen].mean())
+    assert table["test_seen"][0] == pytest.approx(probability[~unseen].mean())
 
 
-def test_by_architecture_has_a_place_for_every_one(dataset):
+def test_precision_counts_the_nearest_of_the_same_artist():
+    embedded = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [9.0]])
+    artists = np.array(["a", "a", "b", "b", "b", None], object)
+    found = results.clip_precision(embedded, artists, n=2)
+    np.testing.assert_allclose(found, [0.5, 0.5, 0.0, 0.5, 0.5, np.nan])
+
+
+def test_by_architecture_has_a_place_for_every_one():
     rows = [
-        {"scale": "gaussian", "window_length": 2, "dictionary": dictionary, "test": score}
-        for dictionary, score in (("500", 0.4), ("500", 0.6), ("pca", 0.7))
+        {"representation": "gaussian", "window_length": 2, "dictionary": name, "test": score}
+        for name, score in (("500", 0.4), ("500", 0.6), ("pca", 0.7))
     ]
     table = results.by_architecture(pd.DataFrame(rows))
     assert table.shape == (7, 4)
     assert table.notna().to_numpy().sum() == 2
     assert table.loc[("gaussian", 2), "500"] == pytest.approx(0.5)
-    assert results.words("gaussian", 2, "500") == "gaussian, 2 frames, 500 means"
-    assert results.words("laplacian", 1, "pca") == "laplacian, 1 frame, PCA"
+    for place in table.melt(ignore_index=False).dropna().set_index("dictionary", append=True).index:
+        assert results.experiment("tagging", *place) in design.grid(["tagging"])
 
 
-def test_one_architecture_cannot_be_compared(dataset):
-    table = results.results_table(made_up.PROFILE, WANTED[:1], dataset)
+def test_one_architecture_cannot_be_compared(study):
+    table = results.results_table(study, WANTED[:1])
     with pytest.raises(ParameterError, match="expected 2 architectures or more in the store"):
         results.by_architecture(table)
 
 
-def test_a_missing_level_has_a_column_all_the_same(dataset):
-    whole = WANTED[0].architecture
+def test_a_missing_level_has_a_column_all_the_same(study):
     with pytest.raises(ParameterError, match=r"expected a level of .* in the store, got none"):
-        results.by_level(made_up.PROFILE, whole, dataset)
-    experiments.run(made_up.PROFILE, grid.single_levels(whole)[1], dataset)
-    table = results.by_level(made_up.PROFILE, whole, dataset)
+        results.by_level(study, PCA)
+    study.run(design.single_levels(PCA)[1])
+    table = results.by_level(study, PCA)
     assert list(table.columns) == ["all", "0", "1"]
     assert table["0"].isna().all()
-    runs = results.tag_table(made_up.PROFILE, WANTED[:1], dataset)
+    runs = results.tag_table(study, WANTED)
     for tag, expected in runs.groupby("tag")["auc"].mean().items():
         assert table.loc[tag, "all"] == pytest.approx(expected)
     assert table["1"].between(0, 1).all()
 
 
-def test_summary_is_over_runs(dataset):
-    table = results.results_table(made_up.PROFILE, WANTED, dataset)
-    told = results.summary(table)
-    assert list(told["runs"]) == [2, 2]
+def test_summary_is_over_runs(study):
+    table = results.results_table(study, WANTED)
+    found = results.summary(table)
+    assert list(found["runs"]) == [2, 2]
     first = table[table["task"] == "tagging"]["test"]
-    assert told["mean"][0] == pytest.approx(first.mean())
-    assert told["deviation"][0] == pytest.approx(first.std())
+    assert found["mean"][0] == pytest.approx(first.mean())
+    assert found["deviation"][0] == pytest.approx(first.std())
 
 
-def test_a_figure_says_which_data_it_is_from(dataset):
-    assert results.source(dataset) == "data: made_up, 30 clips; the paper: MagnaTagATune"
-    assert results.source(replace(dataset, name="magnatagatune")).endswith("30 clips")
-
-
-def test_the_grid_is_the_papers():
-    tagging = grid.architectures_on(["tagging"])
-    assert len(tagging) == len(set(tagging)) == 28
-    everything = grid.everything()
-    assert len(everything) == len(set(everything))
-    assert {e.task for e in grid.everything(["similarity"])} == {"similarity"}
+def test_a_figure_says_which_data_it_is_from(study):
+    music = study.music
+    assert results.source_words(music) == "data: folder, 30 clips; the paper: MagnaTagATune"
+    assert results.source_words(replace(music, name="magnatagatune")).endswith("30 clips")

@@ -1,9 +1,9 @@
-"""Artefacts: keys that follow settings and code, files that are whole or not there."""
+"""Artefacts: keys that follow settings and code, files that are whole and tell of themselves."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import platform
 import signal
 import stat
 import subprocess
@@ -13,49 +13,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
-from multiscale import store
-from multiscale.config import ParameterError
-from multiscale.store import (
-    artefact_path,
-    atomic_write,
-    cached_file,
-    code_digest,
-    save_arrays,
-)
+from multiscale.study import store
+from multiscale.study.store import Artefact, obtain, why_stale
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A copy of the package's source, whose code can be changed."""
-    copy = tmp_path / "multiscale"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(store.__file__).parent, copy, ignore=ignored)
-    monkeypatch.setattr(store, "__file__", str(copy / "store.py"))
-    yield copy
-    code_digest.cache_clear()
+@pytest.fixture(autouse=True)
+def _home(home):
+    """Every test starts with an empty store."""
 
 
-def digest(made_by: str = "features") -> str:
-    code_digest.cache_clear()
-    return code_digest(made_by)
+def artefact(settings: dict, kind: str = "kind", maker: str = "multiscale.config") -> Artefact:
+    return Artefact(kind, settings, (maker,))
 
 
-def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
-
-
-def refuse():
+def refuse(missing):
     raise AssertionError("computed again")
 
 
 def cached(settings, compute):
-    """Arrays as the pipeline keeps them, under the key of a module."""
-    return cached_file(artefact_path("kind", settings, "scales"), compute, save_arrays, load_file)
+    return obtain([artefact(settings)], lambda missing: [compute()])[0]
 
 
-def test_computed_once_and_the_same_from_disk(home):
+def test_computed_once_and_the_same_from_disk():
     arrays = {
         "floats": np.random.default_rng(0).standard_normal((3, 4)),
         "turned": np.arange(6, dtype=np.float32).reshape(2, 3).T,
@@ -64,7 +45,7 @@ def test_computed_once_and_the_same_from_disk(home):
         "none": np.zeros((0, 3), np.int64),
     }
     first = cached({"a": 1}, lambda: arrays)
-    second = cached({"a": 1}, refuse)
+    second = obtain([artefact({"a": 1})], refuse)[0]
     for loaded in (first, second):
         assert loaded.keys() == arrays.keys()
         for name, array in arrays.items():
@@ -73,70 +54,108 @@ def test_computed_once_and_the_same_from_disk(home):
             assert loaded[name].shape == array.shape
 
 
-def test_key_follows_name_settings_and_maker_but_not_their_order(home):
-    path = artefact_path("kind", {"a": 1, "b": [1, 2]}, "scales")
-    assert path == artefact_path("kind", {"b": [1, 2], "a": 1}, "scales")
+def test_key_follows_kind_settings_and_maker_but_not_their_order(home):
+    path = artefact({"a": 1, "b": [1, 2]}).path
+    assert path == artefact({"b": [1, 2], "a": 1}).path
     assert path.is_relative_to(home)
     others = [
-        artefact_path("other", {"a": 1, "b": [1, 2]}, "scales"),
-        artefact_path("kind", {"a": 2, "b": [1, 2]}, "scales"),
-        artefact_path("kind", {"a": 1, "b": [2, 1]}, "scales"),
-        artefact_path("kind", {"a": 1}, "scales"),
-        artefact_path("kind", {"a": 1, "b": [1, 2]}, "windows"),
+        artefact({"a": 1, "b": [1, 2]}, kind="other"),
+        artefact({"a": 2, "b": [1, 2]}),
+        artefact({"a": 1, "b": [2, 1]}),
+        artefact({"a": 1}),
+        artefact({"a": 1, "b": [1, 2]}, maker="multiscale.kmeans"),
     ]
-    assert len({path, *others}) == 6
+    assert len({path, *(other.path for other in others)}) == 6
 
 
-@pytest.mark.parametrize("module", ["config", "scales", "features"])
-def test_key_follows_code_to_the_left(package, module):
-    before = digest()
-    append(package / f"{module}.py", "\nCHANGED = 1\n")
-    assert digest() != before
+def test_only_what_is_missing_is_computed():
+    asked = [artefact({"a": number}) for number in range(3)]
+    obtain(asked[1:2], lambda missing: [{"a": np.ones(1)}])
+    seen = []
+
+    def compute(missing):
+        seen.extend(missing)
+        return [{"a": np.full(1, number)} for number in missing]
+
+    found = obtain(asked, compute)
+    assert seen == [0, 2]
+    assert [int(content["a"][0]) for content in found] == [0, 1, 2]
 
 
-def test_key_leaves_data_sets_to_their_identity(package):
-    before = digest()
-    append(package / "datasets" / "folder.py", "\nCHANGED = 1\n")
-    assert digest() == before
+def test_a_file_tells_what_it_was_made_from():
+    made = artefact({"a": 1, "b": {"c": (1, 2)}})
+    made.path.parent.mkdir(parents=True)
+    made.write({"x": np.arange(3)})
+    told = store.metadata(made.path)
+    assert told["settings"] == {"a": 1, "b": {"c": [1, 2]}}
+    assert set(told["modules"]) == {"multiscale.config"}
+    assert told["made with"]["python"] == platform.python_version()
+    assert {"multiscale", "numpy", "torch", "scikit-learn"} < set(told["made with"])
+    np.testing.assert_array_equal(made.read()["x"], np.arange(3))
 
 
-@pytest.mark.parametrize("module", ["training", "tagging", "experiments"])
-def test_key_ignores_code_to_the_right(package, module):
-    before = digest()
-    append(package / f"{module}.py", "\nCHANGED = 1\n")
-    assert digest() == before
-    assert digest("experiments") != digest("features")
+def test_what_was_in_the_header_stays_there(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "a.safetensors"
+    save_file({"x": np.arange(5.0), "y": np.ones(3, bool)}, path, metadata={"own": "words"})
+    store._add_metadata(path, {"more": "é" * 5})
+    with safe_open(path, framework="numpy") as file:
+        assert file.metadata() == {"own": "words", "more": "é" * 5}
+        np.testing.assert_array_equal(file.get_tensor("x"), np.arange(5.0))
+        np.testing.assert_array_equal(file.get_tensor("y"), np.ones(3, bool))
 
 
-def test_key_ignores_comments_docstrings_and_layout(package):
-    path = package / "windows.py"
-    before = digest()
-    source = path.read_text()
-    changed = source.replace('"""Split a level', '"""Cut a level into pieces, or: split it')
-    assert changed != source
-    changed = changed.replace("    n_windows = ", "    # A comment.\n\n    n_windows   = ")
-    assert "A comment" in changed
-    path.write_text(changed)
-    assert digest() == before
-    path.write_text(source.replace("level.shape[-2] // pooling", "level.shape[-2] % pooling"))
-    assert path.read_text() != source
-    assert digest() != before
-
-
-def test_unknown_makers_are_refused():
-    with pytest.raises(ParameterError, match=r"made_by: expected .*, got 'nope'"):
-        code_digest("nope")
+def test_why_something_has_to_be_computed(monkeypatch):
+    first = artefact({"data": {"n": 3, "code": "x"}, "draw": 0})
+    assert why_stale(first) == "no kind stored yet"
+    obtain([first], lambda missing: [{"a": np.ones(1)}])
+    other = artefact({"data": {"n": 3, "code": "y"}, "draw": 1})
+    assert why_stale(other).endswith("the nearest stored differs in draw (0 -> 1)")
+    other = artefact({"data": {"n": 4, "code": "x"}, "draw": 0})
+    assert why_stale(other).endswith("differs in data.n (3 -> 4)")
+    monkeypatch.setattr(store, "code_digest", lambda *makers: "changed")
+    monkeypatch.setattr(store, "module_digests", lambda maker: {maker: "changed"})
+    assert why_stale(first) == "code changed: multiscale.config"
+    changed = Artefact("kind", first.settings, (), ("multiscale.datasets.folder",))
+    assert "multiscale.datasets.folder" in why_stale(changed)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 40, -1])
-def test_a_truncated_file_is_computed_again(home, keep):
+def test_a_truncated_file_is_computed_again(keep):
     arrays = {"a": np.arange(100.0)}
     cached({}, lambda: arrays)
-    path = artefact_path("kind", {}, "scales")
+    path = artefact({}).path
     path.write_bytes(path.read_bytes()[:keep])
     again = cached({}, lambda: {"a": arrays["a"] + 1})
     np.testing.assert_array_equal(again["a"], arrays["a"] + 1)
-    np.testing.assert_array_equal(cached({}, refuse)["a"], arrays["a"] + 1)
+    np.testing.assert_array_equal(obtain([artefact({})], refuse)[0]["a"], arrays["a"] + 1)
+
+
+def test_a_file_that_may_not_be_read_is_left_alone():
+    cached({}, lambda: {"a": np.ones(2)})
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    closed = Artefact("kind", {}, ("multiscale.config",), load=denied)
+    with pytest.raises(PermissionError, match="denied"):
+        obtain([closed], refuse)
+    assert obtain([artefact({})], refuse)[0]["a"].sum() == 2
+
+
+def test_reading_takes_no_lock():
+    cached({}, lambda: {"a": np.ones(2)})
+    store.lock_path(artefact({}).path).unlink(missing_ok=True)
+    obtain([artefact({})], refuse)
+    assert not store.lock_path(artefact({}).path).exists()
+
+
+def test_files_are_as_readable_as_any_other(home):
+    cached({}, lambda: {"a": np.ones(2)})
+    (home / "plain").write_text("")
+    plain, written = (path.stat().st_mode for path in (home / "plain", artefact({}).path))
+    assert stat.S_IMODE(written) == stat.S_IMODE(plain)
 
 
 def files(home: Path) -> list[str]:
@@ -150,63 +169,26 @@ def test_a_failed_compute_leaves_nothing(home):
     assert cached({}, lambda: {"a": np.ones(2)})["a"].sum() == 2
 
 
-def test_atomic_write_leaves_the_old_file_and_no_litter_on_failure(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail():
-        with atomic_write(path) as temporary:
-            temporary.write_text("half")
-            assert (temporary.parent, temporary.suffix) == (tmp_path, ".txt")
-            raise KeyError("gone")
-
-    with pytest.raises(KeyError, match="gone"):
-        fail()
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-    assert path.read_text() == "old"
-
-
-def test_atomic_write_replaces(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with atomic_write(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-        written = temporary.stat().st_ino
-    assert path.stat().st_ino == written  # moved, which is atomic; a copy is not
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-    assert path.read_text() == "new"
-
-
-def test_files_are_as_readable_as_any_other(tmp_path):
-    (tmp_path / "plain").write_text("")
-    with atomic_write(tmp_path / "written") as temporary:
-        temporary.write_text("")
-    plain, written = ((tmp_path / name).stat().st_mode for name in ("plain", "written"))
-    assert stat.S_IMODE(written) == stat.S_IMODE(plain)
-
-
 SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from multiscale import store
-from safetensors.numpy import load_file, save_file
+from multiscale.study import store
 
-def compute():
+def compute(missing):
     with Path(sys.argv[1]).open("a") as log:
         log.write("computing\\n")
     time.sleep({in_compute})
-    return {{"a": np.arange(1000.0)}}
+    return [{{"a": np.arange(1000.0)}}]
 
 def save(arrays, path):
     path.write_bytes(b"half a file")
     Path(sys.argv[1]).open("a").write("saving\\n")
     time.sleep({in_save})
-    save_file(arrays, path)
+    store.save_arrays(arrays, path)
 
-path = store.artefact_path("kind", {{}}, "scales")
-print(store.cached_file(path, compute, save, load_file)["a"].sum())
+artefact = store.Artefact("kind", {{}}, ("multiscale.config",), save=save)
+print(store.obtain([artefact], compute)[0]["a"].sum())
 """
 
 
@@ -227,18 +209,19 @@ def test_killed_while_at_it(home, tmp_path, stage):
     log = tmp_path / "log"
     process = start(log, **{"in_compute" if stage == "computing" else "in_save": 60})
     wait_for(log, stage)
+    assert store.is_being_made(artefact({}).path)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    path = artefact_path("kind", {}, "scales")
-    assert not path.exists()
+    assert not artefact({}).path.exists()
+    assert not store.is_being_made(artefact({}).path)
     if stage == "computing":
         assert files(home) == []
     arrays = cached({}, lambda: {"a": np.ones(3)})
     np.testing.assert_array_equal(arrays["a"], np.ones(3))
-    np.testing.assert_array_equal(cached({}, refuse)["a"], np.ones(3))
+    np.testing.assert_array_equal(obtain([artefact({})], refuse)[0]["a"], np.ones(3))
 
 
-def test_two_processes_compute_once(home, tmp_path):
+def test_two_processes_compute_once(tmp_path):
     log = tmp_path / "log"
     first = start(log, in_compute=1)
     wait_for(log, "computing")

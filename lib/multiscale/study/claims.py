@@ -9,26 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from multiscale.architectures import (
+from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
+from multiscale.study.design import (
     DOUBLED_HOP,
     NOT_WHITENED,
     PAPERS_BEST,
     POOLED,
+    SINGLE_TIMESCALE,
     Architecture,
+    Experiment,
 )
-from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS
-from multiscale.evidence import Effect, Evidence
-from multiscale.experiments import Experiment
-from multiscale.grid import SINGLE_TIMESCALE
+from multiscale.study.evidence import FAILS, HOLDS, OPEN, Effect, Evidence
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told at this size"
+__all__ = ["CLAIMS", "FAILS", "HOLDS", "OPEN", "Claim", "ledger", "verdict"]
 
 SMALL = 0.01
 """A difference in mean AUC below this is called small."""
+
+NOTHING = (np.nan, np.nan, np.nan, 0)
+"""Effect, interval and runs where results are missing."""
 
 ALMOST_ALWAYS, NEARLY_ALL = 0.8, 0.9
 """Shares above which a sentence that speaks of nearly all cases is taken to hold."""
@@ -36,36 +40,18 @@ ALMOST_ALWAYS, NEARLY_ALL = 0.8, 0.9
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, as a rule.
-
-    Attributes
-    ----------
-    number : int
-        In the ledger.
-    section : str
-        Where the paper says it.
-    sentence : str
-        What it says, paraphrased.
-    rule : str
-        What is measured, in words; the sentence holds if it is above 0.
-    measure : callable
-        ``measure(evidence)`` gives the Effect, or None where evidence is missing.
-    """
+    """A sentence of the paper (paraphrased), and the rule by which it holds."""
 
     number: int
     section: str
     sentence: str
-    rule: str
-    measure: Callable[[Evidence], Effect | None]
+    rule: str  # what is measured, in words: the sentence holds if it is above 0
+    measure: Callable[[Evidence], Effect | None]  # None where evidence is missing
 
 
 def verdict(effect: Effect | None) -> str:
     """What an effect says of a sentence: holds, does not hold, or cannot be told."""
-    if effect is None or not np.isfinite([effect.low, effect.high]).all():
-        return OPEN
-    if effect.low > 0:
-        return HOLDS
-    return FAILS if effect.high < 0 else OPEN
+    return effect.verdict if effect else OPEN
 
 
 def ledger(evidence: Evidence) -> pd.DataFrame:
@@ -84,24 +70,12 @@ def ledger(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for claim in CLAIMS:
         effect = claim.measure(evidence)
-        rows.append(
-            {
-                "claim": claim.number,
-                "section": claim.section,
-                "sentence": claim.sentence,
-                "rule": claim.rule,
-                "effect": effect.value if effect else np.nan,
-                "low": effect.low if effect else np.nan,
-                "high": effect.high if effect else np.nan,
-                "runs": effect.n_runs if effect else 0,
-                "verdict": verdict(effect),
-            }
-        )
-    return pd.DataFrame(rows).set_index("claim")
+        found = (effect.value, effect.low, effect.high, effect.n_runs) if effect else NOTHING
+        said = (claim.number, claim.section, claim.sentence, claim.rule)
+        rows.append((*said, *found, verdict(effect)))
+    names = ["claim", "section", "sentence", "rule", "effect", "low", "high", "runs", "verdict"]
+    return pd.DataFrame(rows, columns=names).set_index("claim")
 
-
-APPROACHES = tuple((scale, length) for scale in SCALES for length in WINDOW_LENGTHS[scale])
-"""The seven multiscale approaches of §4.2."""
 
 MEANS = tuple(dictionary for dictionary in DICTIONARIES if dictionary != "pca")
 """Dictionary sizes of K-means."""
@@ -109,14 +83,13 @@ MEANS = tuple(dictionary for dictionary in DICTIONARIES if dictionary != "pca")
 TOP = PAPERS_BEST.n_levels - 1
 
 
-def _tags(approach: tuple[str, int], dictionary: str | int) -> Experiment:
-    return _on("tagging", approach, dictionary)
-
-
 def _on(task: str, approach: tuple[str, int], dictionary: str | int) -> Experiment:
-    scale, length = approach
-    architecture = Architecture(scale=scale, window_length=length, dictionary=dictionary)
+    name, length = approach
+    architecture = Architecture(representation=name, window_length=length, dictionary=dictionary)
     return Experiment(task=task, architecture=architecture)
+
+
+_tags = partial(_on, "tagging")
 
 
 def _tagging(architecture: Architecture, level: int | None = None) -> Experiment:
@@ -158,11 +131,11 @@ def _best_approach(task: str, approach: tuple[str, int]) -> Callable[[Evidence],
     return measure
 
 
-def _windows_against_frames(scale: str, sign: int) -> Callable[[Evidence], Effect | None]:
+def _windows_against_frames(name: str, sign: int) -> Callable[[Evidence], Effect | None]:
     def measure(evidence: Evidence) -> Effect | None:
         by_length = {
-            length: _known([evidence.scores(_tags((scale, length), m)) for m in MEANS])
-            for length in WINDOW_LENGTHS[scale]
+            length: _known([evidence.scores(_tags((name, length), m)) for m in MEANS])
+            for length in WINDOW_LENGTHS[name]
         }
         if any(scores is None for scores in by_length.values()):
             return None
@@ -341,7 +314,7 @@ CLAIMS = (
         "3.1",
         "Doubling the hop with the window hurts the multiresolution spectrogram.",
         "AUC with one hop less that with doubled hops",
-        _beats(Architecture(scale="multiresolution"), [DOUBLED_HOP]),
+        _beats(Architecture(representation="multiresolution"), [DOUBLED_HOP]),
     ),
     Claim(
         16,

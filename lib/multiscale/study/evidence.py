@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multiscale import datasets, grid
-from multiscale.config import Profile
-from multiscale.experiments import Experiment, TaskResult, stored_result
-from multiscale.similarity import clip_probability
+from multiscale.similarity import clip_probabilities
+from multiscale.study.design import Experiment, everything
+
+if TYPE_CHECKING:
+    from multiscale.study.study import Result, Study
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told at this size"
 
 N_BOOTSTRAP = 500
 """Resamples of test clips and runs."""
@@ -41,13 +45,33 @@ class Effect:
     high: float
     n_runs: int
 
+    @property
+    def verdict(self) -> str:
+        """What it says of a sentence that asks for more than 0: ``HOLDS``, and so on."""
+        if not np.isfinite([self.low, self.high]).all():
+            return OPEN
+        if self.low > 0:
+            return HOLDS
+        return FAILS if self.high < 0 else OPEN
+
+    @property
+    def words(self) -> str:
+        """More, less, or a difference that cannot be told; with the interval."""
+        sign = -1 if self.verdict == FAILS else 1
+        ends = sorted((sign * self.low, sign * self.high))
+        if self.verdict == OPEN:
+            ends = " to ".join(f"{end:+.4f}" for end in ends)
+            return f"a difference {OPEN} ({self.value:+.4f}, interval {ends})"
+        way, ends = ("more", "less")[sign < 0], " to ".join(f"{end:.4f}" for end in ends)
+        return f"{sign * self.value:.4f} {way} (interval {ends})"
+
 
 class Evidence:
-    """Results of a profile, as the rules ask for them, with resamples of the test clips.
+    """Results of a study, as the rules ask for them, with resamples of the test clips.
 
     Parameters
     ----------
-    results : dict of Experiment to TaskResult
+    results : dict of Experiment to Result
         What has been computed.
     tags : ndarray of shape (n_test_clips, n_tags), bool
         True tags of the test clips.
@@ -56,14 +80,14 @@ class Evidence:
     artists : ndarray of shape (n_test_clips,)
         Artists of the test clips.
     seed : int, default=0
-        Of the bootstrap.
+        Seed of the bootstrap.
     confidence : float, default=0.95
         Share of the resamples that an interval holds.
     """
 
     def __init__(
         self,
-        results: dict[Experiment, TaskResult],
+        results: dict[Experiment, Result],
         tags: np.ndarray,
         tag_names: Sequence[str],
         artists: np.ndarray,
@@ -71,7 +95,7 @@ class Evidence:
         confidence: float = CONFIDENCE,
     ):
         self.confidence = confidence
-        self.results = {str(experiment): result for experiment, result in results.items()}
+        self.results = dict(results)
         self.tags = tags
         self.tag_names = list(tag_names)
         self.artists = artists
@@ -82,7 +106,7 @@ class Evidence:
         draws = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), N_BOOTSTRAP)
         self.weights = np.vstack([np.ones(n_clips, int), draws])
         self.run_draws = rng.random((N_BOOTSTRAP, 64))
-        self._resampled: dict[str, np.ndarray] = {}
+        self._resampled: dict[Experiment, np.ndarray] = {}
 
     def scores(self, experiment: Experiment) -> np.ndarray | None:
         """Score on the sample and its resamples, shape (1 + N_BOOTSTRAP,); None if missing."""
@@ -91,14 +115,13 @@ class Evidence:
 
     def tag_scores(self, experiment: Experiment) -> np.ndarray | None:
         """AUC of every tag, shape (1 + N_BOOTSTRAP, n_tags); for similarity one column."""
-        name = str(experiment)
-        if name not in self.results:
+        if experiment not in self.results:
             return None
-        if name not in self._resampled:
-            predictions = self.results[name].predictions
-            runs = np.stack([self._one_run(experiment.task, values) for values in predictions])
-            self._resampled[name] = _mean_of_drawn_runs(runs, self.run_draws)
-        return self._resampled[name]
+        if experiment not in self._resampled:
+            outputs = self.results[experiment].outputs
+            runs = np.stack([self._one_run(experiment.task, values) for values in outputs])
+            self._resampled[experiment] = _mean_of_drawn_runs(runs, self.run_draws)
+        return self._resampled[experiment]
 
     def effect(self, values: np.ndarray | None) -> Effect | None:
         """From a value on the sample (first) and on its resamples; None stays None."""
@@ -118,7 +141,7 @@ class Evidence:
 
     def chosen(self, experiments: Sequence[Experiment]) -> np.ndarray | None:
         """Scores of the experiment that did best on the validation set; None if one is missing."""
-        found = {e: self.results.get(str(e)) for e in experiments}
+        found = {e: self.results.get(e) for e in experiments}
         if any(result is None for result in found.values()):
             return None
         return self.scores(max(found, key=lambda e: np.nanmean(found[e].valid_scores)))
@@ -127,66 +150,38 @@ class Evidence:
         """Runs per experiment: the least there are."""
         return min((len(result.scores) for result in self.results.values()), default=0)
 
-    def _one_run(self, task: str, predictions: np.ndarray) -> np.ndarray:
+    def _one_run(self, task: str, outputs: np.ndarray) -> np.ndarray:
         """(1 + N_BOOTSTRAP, n_tags) AUCs, or (1 + N_BOOTSTRAP, 1) mean probabilities."""
         if task == "tagging":
-            return weighted_auc(self.tags, predictions, self.weights)
-        probability = clip_probability(predictions, self.artists)
+            return weighted_auc(self.tags, outputs, self.weights)
+        probability = clip_probabilities(outputs, self.artists)
         scored = np.isfinite(probability)
         weights = self.weights[:, scored]
         return (weights @ probability[scored] / weights.sum(axis=1))[:, None]
 
 
-def gather(profile: Profile, seed: int = 0, confidence: float = CONFIDENCE) -> Evidence:
-    """What has been computed of a profile, ready for the rules.
-
-    Parameters
-    ----------
-    profile : Profile
-        Data set and sizes.
-    seed : int, default=0
-        Of the results, and of the bootstrap.
-    confidence : float, default=0.95
-        Share of the resamples that an interval holds.
-
-    Returns
-    -------
-    Evidence
-        Of all experiments of :func:`multiscale.grid.everything` that have a result.
-    """
-    test = datasets.load(profile.dataset).split("test")
-    found = {
-        experiment: result
-        for experiment in grid.everything()
-        if (result := stored_result(profile, experiment, seed)) is not None
-    }
-    return Evidence(found, test.tags, test.tag_names, test.artists, seed, confidence)
+def gather(
+    study: Study,
+    experiments: Sequence[Experiment] | None = None,
+    confidence: float = CONFIDENCE,
+) -> Evidence:
+    """What a study has computed of some experiments; by default of all that the rules ask for."""
+    test = study.music.split("test")
+    asked = everything() if experiments is None else experiments
+    found = {e: result for e in asked if (result := study.result(e)) is not None}
+    return Evidence(found, test.tags, test.tag_names, test.artists, study.seed, confidence)
 
 
-def weighted_auc(tags: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC of every tag when clips count several times: the bootstrap, without copies.
-
-    Parameters
-    ----------
-    tags : ndarray of shape (n_clips, n_tags), bool
-        True tags.
-    scores : ndarray of shape (n_clips, n_tags)
-        Predictions.
-    weights : ndarray of shape (n_resamples, n_clips)
-        How often each clip is drawn.
-
-    Returns
-    -------
-    ndarray of shape (n_resamples, n_tags)
-        NaN where no clip with the tag, or none without it, is drawn.
-    """
-    aucs = np.full((len(weights), tags.shape[1]), np.nan)
-    for tag, has in enumerate(tags.T):
-        order = np.argsort(scores[:, tag], kind="stable")
-        ranked = scores[order, tag]
+def weighted_auc(y_true: np.ndarray, y_score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC of every tag when clips count several times: the bootstrap, without copies."""
+    # NaN where no clip with the tag, or none without it, is drawn.
+    aucs = np.full((len(weights), y_true.shape[1]), np.nan)  # (n_resamples, n_tags)
+    for tag, has in enumerate(y_true.T):
+        order = np.argsort(y_score[:, tag], kind="stable")
+        ranked = y_score[order, tag]
         ties = np.flatnonzero(np.diff(ranked, prepend=np.nan) != 0)  # where each new score begins
-        drawn = weights[:, order].astype(float)
-        with_tag = np.add.reduceat(drawn * has[order], ties, axis=1)
+        drawn = weights[:, order].astype(float)  # (n_resamples, n_clips)
+        with_tag = np.add.reduceat(drawn * has[order], ties, axis=1)  # (n_resamples, n_scores)
         without = np.add.reduceat(drawn * ~has[order], ties, axis=1)
         below = without.cumsum(axis=1) - without / 2  # half of those that tie
         pairs = with_tag.sum(axis=1) * without.sum(axis=1)

@@ -1,0 +1,252 @@
+"""What has been computed, as tidy tables: one row per run, or per run and tag.
+
+Beside the scores of the paper stand average precision for tags, and retrieval precision for
+similarity, whose scores are also told apart by whether an artist was seen in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+
+from multiscale.config import APPROACHES, DICTIONARIES, ParameterError
+from multiscale.datasets import ClipDataset
+from multiscale.similarity import artist_numbers, clip_probabilities
+from multiscale.study.design import Architecture, Experiment, single_levels
+from multiscale.tagging import tag_auc, tag_average_precision
+
+if TYPE_CHECKING:
+    from multiscale.study.study import Result, Study
+
+IDENTIFYING = ("task", "representation", "window_length", "dictionary", "level", "change", "draw")
+"""Columns of a table of results that tell experiments apart."""
+
+SCORES = (
+    "test",
+    "average_precision",
+    "test_seen",
+    "test_unseen",
+    "precision_at_10",
+    "precision_at_10_seen",
+    "precision_at_10_unseen",
+)
+"""Columns of scores on the test set; those of the other task are NaN. ``test`` is the paper's."""
+
+N_NEIGHBOURS = 10
+"""Clips that retrieval precision looks at."""
+
+
+def results_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """One row per run of the experiments that have been computed.
+
+    Parameters
+    ----------
+    study : Study
+        Whose results.
+    experiments : sequence of Experiment
+        Which; one that is missing has no rows.
+
+    Returns
+    -------
+    DataFrame
+        :data:`IDENTIFYING` (level is "all" or a number, change from our choices in words), run,
+        learning_rate, weight_decay, valid (score), :data:`SCORES`, epochs, seconds (of search and
+        runs together).
+    """
+    rows = []
+    for experiment, result in _found(study, experiments):
+        common = _columns(experiment) | {
+            "learning_rate": result.best.learning_rate,
+            "weight_decay": result.best.weight_decay,
+            "seconds": result.seconds,
+        }
+        scored = _SCORED[experiment.task](result, study.music)
+        runs = zip(result.valid_scores, result.epochs, scored, strict=True)
+        for index, (valid, epochs, scores) in enumerate(runs):
+            rows.append(common | {"run": index, "valid": valid, "epochs": epochs} | scores)
+    columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
+    return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
+
+
+def tag_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """One row per run and tag: :data:`IDENTIFYING`, run, tag, auc and average_precision."""
+    test = study.music.split("test")
+    names = ("tag", "auc", "average_precision")
+    rows = []
+    for experiment, result in _found(study, [e for e in experiments if e.task == "tagging"]):
+        for run, y_score in enumerate(result.outputs):
+            scores = tag_auc(test.tags, y_score), tag_average_precision(test.tags, y_score)
+            for values in zip(test.tag_names, *scores, strict=True):
+                row = dict(zip(names, values, strict=True))
+                rows.append(_columns(experiment) | {"run": run} | row)
+    return pd.DataFrame(rows, columns=[*IDENTIFYING, "run", *names])
+
+
+def by_level(study: Study, architecture: Architecture) -> pd.DataFrame:
+    """AUC of every tag from all levels together and from each alone, mean over runs (Fig. 6).
+
+    Columns "all", "0", "1", ...; NaN where nothing has been computed. Without tags that all test
+    clips carry, or none. A ParameterError if no level has been computed.
+    """
+    levels = single_levels(architecture)
+    if not any(True for _ in _found(study, levels)):
+        raise ParameterError(
+            f"results: expected a level of {architecture} in the store, got none; "
+            "`multiscale run` computes them"
+        )
+    whole = Experiment(task="tagging", architecture=architecture)
+    columns = pd.Index(["all", *(str(e.level) for e in levels)], name="level")
+    table = tag_table(study, [whole, *levels])
+    return table.pivot_table("auc", "tag", "level").reindex(columns=columns)
+
+
+def by_architecture(
+    table: pd.DataFrame, score: str = "test", of_runs: str = "mean"
+) -> pd.DataFrame:
+    """A score by multiscale approach and dictionary.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`results_table`, of one task.
+    score : str, default="test"
+        One of :data:`SCORES`.
+    of_runs : {"mean", "std"}, default="mean"
+        What is taken over the runs.
+
+    Returns
+    -------
+    DataFrame of shape (7, 4)
+        Index (representation, window_length), columns the dictionaries as words; NaN where
+        nothing has been computed.
+
+    Raises
+    ------
+    ParameterError
+        If there are not two architectures to compare.
+    """
+    approach = ["representation", "window_length"]
+    n_known = len(table[[*approach, "dictionary"]].drop_duplicates())
+    if n_known < 2:
+        raise ParameterError(
+            f"results: expected 2 architectures or more in the store to compare, got {n_known}; "
+            "`multiscale run` computes them"
+        )
+    found = table.pivot_table(score, approach, "dictionary", aggfunc=of_runs, sort=False)
+    return found.reindex(
+        index=pd.MultiIndex.from_tuples(APPROACHES, names=approach),
+        columns=pd.Index([str(dictionary) for dictionary in DICTIONARIES], name="dictionary"),
+    )
+
+
+def experiment(task: str, representation: str, window_length: int, dictionary: str) -> Experiment:
+    """The experiment that a place of :func:`by_architecture` is about."""
+    architecture = Architecture(
+        representation=representation,
+        window_length=window_length,
+        dictionary=dictionary if dictionary == "pca" else int(dictionary),
+    )
+    return Experiment(task=task, architecture=architecture)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over the runs of every experiment of a table.
+
+    One row per experiment, in the order of the table: :data:`IDENTIFYING`, runs, mean and
+    deviation of ``test``, and the means of the other scores.
+    """
+    groups = table.groupby(list(IDENTIFYING), sort=False, dropna=False)
+    test = groups["test"].agg(runs="size", mean="mean", deviation="std")
+    return test.join(groups[list(SCORES[1:])].mean()).reset_index()
+
+
+def source_words(dataset: ClipDataset) -> str:
+    """The data that results are from, in words for a figure."""
+    words = f"data: {dataset.name}, {len(dataset):,} clips"
+    return words if dataset.name == "magnatagatune" else f"{words}; the paper: MagnaTagATune"
+
+
+def clip_precision(embedded: np.ndarray, artists: np.ndarray, n: int = N_NEIGHBOURS) -> np.ndarray:
+    """Share of every clip's nearest neighbours that are by its own artist, one run.
+
+    Parameters
+    ----------
+    embedded : ndarray of shape (n_clips, n_components)
+        Places in the learned space.
+    artists : ndarray of shape (n_clips,)
+        Artist of each clip; one that is None or NaN is unknown, and shared with no other clip.
+    n : int, default=10
+        Neighbours looked at; all others where there are fewer.
+
+    Returns
+    -------
+    ndarray of shape (n_clips,), float64
+        NaN for a clip whose artist has no other. An artist of k clips cannot exceed (k - 1) / n.
+    """
+    labels = artist_numbers(artists)
+    search = NearestNeighbors(n_neighbors=min(n, len(labels) - 1)).fit(embedded)
+    nearest = search.kneighbors(return_distance=False)  # of its own clips: each leaves itself out
+    precision = (labels[nearest] == labels[:, None]).mean(axis=1)
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.where(counts[which] > 1, precision, np.nan)
+
+
+def _tag_scores(result: Result, dataset: ClipDataset) -> list[dict[str, float]]:
+    tags = dataset.split("test").tags
+    return [
+        {"test": score, "average_precision": _mean(tag_average_precision(tags, y_score))}
+        for score, y_score in zip(result.scores, result.outputs, strict=True)
+    ]
+
+
+def _similarity_scores(result: Result, dataset: ClipDataset) -> list[dict[str, float]]:
+    test, train = dataset.split("test"), dataset.split("train")
+    seen = test.clips["artist"].isin(train.clips["artist"].dropna()).to_numpy()
+    rows = []
+    for score, embedded in zip(result.scores, result.outputs, strict=True):
+        row = {"test": score}
+        values = {
+            "test": clip_probabilities(embedded, test.artists),
+            "precision_at_10": clip_precision(embedded, test.artists),
+        }
+        for name, of_clips in values.items():
+            row |= {f"{name}_seen": _mean(of_clips[seen]), f"{name}_unseen": _mean(of_clips[~seen])}
+        rows.append(row | {"precision_at_10": _mean(values["precision_at_10"])})
+    return rows
+
+
+_SCORED = {"tagging": _tag_scores, "similarity": _similarity_scores}
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of what is known; NaN, without a warning, where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _found(study: Study, experiments: Sequence[Experiment]) -> Iterator[tuple[Experiment, Result]]:
+    """Those that have a result, and it."""
+    for experiment in experiments:
+        if (result := study.result(experiment)) is not None:
+            yield experiment, result
+
+
+def _columns(experiment: Experiment) -> dict:
+    """What tells an experiment from others: :data:`IDENTIFYING`."""
+    architecture = experiment.architecture
+    changes = [architecture.model_copy(update={"draw": 0}).changes]
+    changes += [f"{name}={value}" for name, value in experiment.training]
+    values = (
+        experiment.task,
+        architecture.representation,
+        architecture.window_length,
+        str(architecture.dictionary),
+        "all" if experiment.level is None else str(experiment.level),
+        ", ".join(filter(None, changes)),
+        architecture.draw,
+    )
+    return dict(zip(IDENTIFYING, values, strict=True))

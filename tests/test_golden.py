@@ -1,0 +1,68 @@
+"""A few end-to-end scores on made-up music, so that a silent drift is seen.
+
+The properties that other tests assert hold for many methods. These numbers hold for ours: a sampler
+that draws otherwise, a new torch that initialises otherwise, or a formula that changed moves them
+by more than other processors do. Where a change is meant, ``MULTISCALE_GOLDEN=print`` prints the
+new ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import made_up
+import numpy as np
+import pytest
+
+from multiscale.config import TrainingSettings
+from multiscale.study import Architecture, Study
+
+SIZES = TrainingSettings(n_trials=2, n_runs=2, max_epochs=8, patience=8, n_hidden=20)
+
+GOLDEN = {
+    "multiresolution": {"mean": 0.881, "spread": 1.2723, "tagging": 0.7469, "similarity": 0.6828},
+    "gaussian": {"mean": 0.6548, "spread": 1.3599, "tagging": 0.9332, "similarity": 0.59},
+    "laplacian": {"mean": 1.2554, "spread": 1.0368, "tagging": 0.5329, "similarity": 0.4307},
+}
+"""Approach -> mean and spread of the features, scores of tagging and similarity, all on test."""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study of 90 clips, hard enough that no score is perfect."""
+    profile = made_up.profile(
+        tmp_path_factory.mktemp("golden"),
+        dataset=made_up.folder(tmp_path_factory.mktemp("golden-music"), n_clips=90, seed=1),
+        tagging=SIZES,
+        similarity=SIZES,
+    )
+    return Study(profile)
+
+
+def measured(study: Study, name: str, window_length: int) -> dict[str, float]:
+    architecture = Architecture(
+        representation=name,
+        window_length=window_length,
+        dictionary=12,
+        n_levels=3,
+        pooling_length=32,
+    )
+    features = study.features(architecture)["test"]
+    return {
+        "mean": float(features.mean()),
+        "spread": float(features.std()),
+        "tagging": float(study.run(("tagging", architecture)).scores.mean()),
+        "similarity": float(study.run(("similarity", architecture)).scores.mean()),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "window_length"), [("multiresolution", 1), ("gaussian", 2), ("laplacian", 4)]
+)
+def test_scores_have_not_drifted(study, name, window_length):
+    found = measured(study, name, window_length)
+    if os.environ.get("MULTISCALE_GOLDEN") == "print":
+        print(json.dumps({name: {key: round(value, 4) for key, value in found.items()}}))
+    for key, value in GOLDEN[name].items():
+        np.testing.assert_allclose(found[key], value, rtol=0.01, err_msg=f"{name}, {key}")

@@ -1,0 +1,96 @@
+"""Profiles that come with the package, one's own, and those that are refused, by name."""
+
+from __future__ import annotations
+
+import made_up
+import pytest
+
+from multiscale.config import ParameterError, TrainingSettings
+from multiscale.study.profiles import PROFILES, Profile, borrowing, load_profile, parse_yaml
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_profiles_load(name):
+    profile = load_profile(name)
+    assert profile.name == name
+    assert profile.description
+    assert profile.source
+    assert load_profile(PROFILES / f"{name}.yaml") == profile
+
+
+def test_the_paper_profile_is_the_papers():
+    profile = load_profile("paper")
+    assert profile.dataset.name == "magnatagatune"
+    assert profile.dataset.n_clips is None
+    assert profile.dataset.n_tags == 50
+    assert profile.tagging.n_runs == profile.similarity.n_runs == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("description: d\nclips: 3", "profile mine: clips: extra inputs are not permitted, got 3"),
+        ("description: d\nlearning: {n_iters: 3}", r"learning\.n_iters: extra inputs"),
+        ("description: d\nlearning: {n_iter: 0}", r"learning\.n_iter: .*greater.*1, got 0"),
+        ("description: d\ntagging: {n_runs: many}", r"tagging\.n_runs: .*integer.*got 'many'"),
+        ("description: d\ndataset: {clip_seconds: 1}", r"dataset\.clip_seconds: .*5, got 1"),
+        ("learning: {n_iter: 3}", "description: field required"),
+        ("description: [", "expected YAML"),
+        ("- a\n- b", r"expected keys and values, got \['a', 'b'\]"),
+        ("", "expected keys and values, got None"),
+        ("description: d\n3: 4", "expected keys and values, got "),
+        ("description: d\nlearning: {n_iter: 2, n_iter: 20}", "n_iter: expected it once"),
+        ("description: d\nlearning: {n_iter: 010}", "expected a number as it is written, got 010"),
+        ("description: Müsli".encode("cp1252"), "expected text in UTF-8"),
+        ("description: d".encode("utf-16"), "expected text in UTF-8"),
+    ],
+)
+def test_bad_profiles_are_refused(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ParameterError, match=message):
+        load_profile(path)
+
+
+@pytest.mark.parametrize("text", ["1:30", "2020-13-45", "[a", "@x", "%a", "{a", "*x", "-010"])
+def test_values_that_are_not_what_they_look_like(text):
+    with pytest.raises(ParameterError, match="expected "):
+        parse_yaml(f"a: {text}")
+
+
+def test_a_profile_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: d\nlearning: {n_iter: 7}")
+    profile = load_profile(path)
+    assert (profile.name, profile.learning.n_iter) == ("mine", 7)
+    assert profile.tagging == TrainingSettings()
+
+
+@pytest.mark.parametrize("name", ["nope", "nope.yaml", "", "laptop.yml", "../profiles/laptop"])
+def test_missing_profiles_are_named(name):
+    with pytest.raises(ParameterError, match=r"profile: expected .*\.yaml file, got '"):
+        load_profile(name)
+
+
+def test_a_profile_that_a_book_was_given_goes_by_its_name(home):
+    (home / "profiles").mkdir(parents=True)
+    (home / "profiles" / "given.yaml").write_text("description: d")
+    assert load_profile("given").name == "given"
+    with pytest.raises(ParameterError, match="expected one of given, laptop, paper, smoke or"):
+        load_profile("nope")
+
+
+def test_a_source_of_dictionaries(tmp_path):
+    profile = Profile(name="a", description="b", dataset={"n_clips": 30})
+    assert borrowing(profile, "magnatagatune").dictionary_from.n_clips == 30
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: d\ndataset: {n_clips: 7}")
+    assert borrowing(profile, str(path)).dictionary_from.n_clips == 7
+    with pytest.raises(ParameterError, match="dictionary-from: expected one of cover_bands"):
+        borrowing(profile, "radio")
+    with pytest.raises(ParameterError, match="profile: expected"):
+        borrowing(profile, "nowhere.yaml")
+
+
+def test_made_up_profiles_are_profiles(tmp_path):
+    assert made_up.profile(tmp_path).dataset.name == "folder"
