@@ -21,13 +21,13 @@ help:  ## list the targets
 env: $(READY)  ## make .venv from requirements.lock
 
 book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml DATASET=folder DATA=tags.csv]
-	@$(BIN)/python tools/build_book.py --profile $(PROFILE) $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") $(if $(CLIPS),--clips "$(CLIPS)")
+	@$(BIN)/python -m companion.build --profile $(PROFILE) $(if $(DATASET),--dataset "$(DATASET)") $(if $(DATA),--data "$(DATA)") $(if $(CLIPS),--clips "$(CLIPS)")
 
 test: $(READY)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P="n_levels=4 seed=1"
-	@$(BIN)/python tools/rerun.py "$(CHAPTER)" --parameters "$(P)" $(if $(filter command% env%,$(origin PROFILE)),--profile $(PROFILE))
+	@$(BIN)/python -m companion.rerun "$(CHAPTER)" --profile $(PROFILE) --parameters "$(P)"
 
 experiments: $(READY)  ## compute the 28 architectures on both tasks [PROFILE=...]
 	@$(BIN)/multiscale run --profile $(PROFILE)
@@ -44,9 +44,9 @@ serve: $(READY)  ## show _build/html at http://localhost:8000
 lint: $(READY)  ## check style and docstrings
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m ruff format --check
-	@$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(find lib tools -name '*.py')
+	@$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(find lib extras -name '*.py')
 
-clean:  ## remove _build and _runs; data and .venv stay
+clean:  ## remove _build and _runs; .venv stays, and data and results in their cache
 	rm -rf _build _runs
 
 # A killed install can leave half a package that looks whole to pip: begin anew then. One that

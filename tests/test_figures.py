@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from multiscale import figures
-from multiscale.config import DICTIONARIES, SCALES, WINDOW_LENGTHS
+from companion import figures
+from multiscale.config import APPROACHES, DICTIONARIES
 
 ROWS = [
-    {"scale": scale, "window_length": length, "dictionary": str(dictionary), "test": score}
-    for scale in SCALES
-    for length in WINDOW_LENGTHS[scale]
+    {"representation": name, "window_length": length, "dictionary": str(dictionary), "test": score}
+    for name, length in APPROACHES
     for dictionary in DICTIONARIES
     for score in (0.8, 0.9)
 ]
@@ -63,3 +62,15 @@ def test_a_leaning_marks_the_best_level():
     table = pd.DataFrame([[0.6, 0.9, 0.7], [0.8, 0.5, 0.6]], ["slow", "fast"], ["0", "1", "2"])
     dots = figures.leanings(table, "d").axes[0].get_lines()[0]
     assert list(dots.get_xdata()) == [1.5, 0.5]
+
+
+def test_the_ledger_tells_what_is_missing_and_escapes_words():
+    columns = ["claim", "section", "sentence", "rule", "effect", "low", "high", "runs", "verdict"]
+    rows = [
+        (1, "5.1", "a < b", "r", 0.5, 0.25, 0.75, 10, "holds"),
+        (2, "5.2", "s", "r", np.nan, np.nan, np.nan, 0, "cannot be told at this size"),
+    ]
+    told = figures.ledger(pd.DataFrame(rows, columns=columns).set_index("claim")).data
+    assert "+0.5000 (+0.2500 to +0.7500)" in told
+    assert "missing" in told
+    assert "a &lt; b" in told

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from companion.contents import toc_files
+from multiscale.identity import module_file, source_files
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "lib" / "multiscale"
-sys.path.insert(0, str(ROOT / "tools"))
-
-from api_page import module_names  # noqa: E402
-from contents import toc_files  # noqa: E402
-from multiscale.store import FLOW  # noqa: E402
-
-MODULES = [name for name in module_names(PACKAGE) if "." not in name]
+LIB = ROOT / "lib"
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-PLOTTING = {"matplotlib", "seaborn", "plotly"}
-SIDE_BY_SIDE = [{"tagging", "similarity"}]
-FOR_NOTEBOOKS = {"figures", "listen"}
+MODULES = [
+    ".".join(path.relative_to(LIB).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(LIB.rglob("*.py"))
+]
+LAYERS = ("multiscale", "multiscale.datasets", "multiscale.study", "companion")
+"""A layer imports from itself and from those before it."""
+
+NO_METHOD = {"multiscale.progress", "multiscale.identity"}
+"""What coverbands may import of multiscale: nothing of the method."""
+
+DRAWING = {"matplotlib", "seaborn", "plotly", "IPython", "myst_nb"}
 MACHINE_PATH = re.compile(r"/(?:home|Users|root|tmp|work|mnt)/|[A-Z]:\\")
-
-
-def sources(module: str) -> list[Path]:
-    """Files of a module, or of a package of modules."""
-    folder = PACKAGE / module
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def imported(path: Path) -> set[str]:
@@ -44,42 +41,41 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def imported_modules(module: str) -> set[str]:
-    """Modules of the library that a module imports."""
-    names = {name for path in sources(module) for name in imported(path)}
-    parts = (name.split(".") for name in names if name.startswith("multiscale."))
-    return {part[1] for part in parts} & set(MODULES) - {module}
-
-
-def imported_packages(path: Path) -> set[str]:
-    """Top-level packages that a file imports."""
-    return {name.split(".")[0] for name in imported(path)}
+def layer(name: str) -> str:
+    """The layer or package that a dotted name belongs to."""
+    parts = name.split(".")
+    two = ".".join(parts[:2])
+    return two if two in LAYERS else parts[0]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_what_stands_to_its_left(module):
-    assert module in FLOW, f"say in store.FLOW where {module} stands in the pipeline"
-    left = set(FLOW[: FLOW.index(module)])
-    for group in SIDE_BY_SIDE:
-        left -= group if module in group else set()
-    if module != "cli":
-        left -= FOR_NOTEBOOKS
-    if module == "store":
-        left &= {"config"}
-    assert imported_modules(module) <= left
+def test_imports_point_one_way(module):
+    names = imported(module_file(module))
+    if layer(module) == "coverbands":
+        ours = {name for name in names if layer(name) in LAYERS}
+        assert {name for name in ours if ".".join(name.split(".")[:2]) not in NO_METHOD} == set()
+        return
+    below = LAYERS[LAYERS.index(layer(module)) + 1 :]
+    if layer(module) == "multiscale":
+        below = (*below, "coverbands")
+    assert {name for name in names if layer(name) in below} == set()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "figures"])
-def test_only_figures_plots(module):
-    packages = set().union(*map(imported_packages, sources(module)))
-    assert packages & PLOTTING == set()
+def test_tagging_and_similarity_never_meet():
+    for one, other in (("tagging", "similarity"), ("similarity", "tagging")):
+        assert f"multiscale.{other}" not in source_files(f"multiscale.{one}")
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) != "companion"])
+def test_only_the_companion_draws_and_plays(module):
+    assert {name.split(".")[0] for name in imported(module_file(module))} & DRAWING == set()
 
 
 def test_the_readme_table_names_what_exists():
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("|") and "tests/" in line]
-    for path in re.findall(r"(?:lib|book|tests)/[\w/.]+\w", "\n".join(rows)):
+    assert rows
+    for path in re.findall(r"(?:lib|book|tests|extras)/[\w/.]+\w", "\n".join(rows)):
         assert (ROOT / path).exists(), f"README's table names {path}"
 
 
@@ -95,17 +91,13 @@ def test_the_table_of_contents_and_the_folder_agree():
     assert set(named) == present | generated
 
 
-def read(path: Path) -> nbformat.NotebookNode:
-    return nbformat.read(path, as_version=4)
-
-
 def tags(cell: nbformat.NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request):
-    return read(request.param)
+    return nbformat.read(request.param, as_version=4)
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -119,16 +111,7 @@ def test_a_notebook_is_valid_and_free_of_output(notebook):
     assert not {"papermill", "widgets"} & set(notebook.metadata)
 
 
-def test_cells_have_ids_that_say_what_they_are(notebook):
-    ids = [cell.id for cell in notebook.cells]
-    assert len(set(ids)) == len(ids)
-    word = re.compile(r"[a-z]{2,}|[a-z]?\d{1,4}|a")
-    assert [i for i in ids if not all(word.fullmatch(part) for part in i.split("-"))] == []
-    hexadecimal = re.compile(r"(?=.*\d)[0-9a-f]{8}")
-    assert [i for i in ids if hexadecimal.match(i)] == []
-
-
-def test_a_notebook_starts_with_its_title_and_parameters(notebook):
+def test_a_notebook_starts_with_its_title_its_parameters_and_its_study(notebook):
     assert notebook.cells[0].source.startswith("# ")
     cells = [cell for cell in notebook.cells if "parameters" in tags(cell)]
     assert len(cells) == 1
@@ -138,6 +121,8 @@ def test_a_notebook_starts_with_its_title_and_parameters(notebook):
         values[line.targets[0].id] = ast.literal_eval(line.value)
     assert values["profile"] == "laptop"
     assert all(isinstance(value, (bool, int, float, str)) for value in values.values())
+    first = next(cell for cell in code_cells(notebook) if "parameters" not in tags(cell))
+    assert "study, say = chapter(" in first.source
 
 
 def test_cells_are_short_and_define_nothing_that_belongs_in_the_library(notebook):
@@ -147,6 +132,12 @@ def test_cells_are_short_and_define_nothing_that_belongs_in_the_library(notebook
         kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
         defines = any(isinstance(node, kinds) for node in ast.walk(ast.parse(code)))
         assert "lesson" in tags(cell) or not defines, f"{cell.id}: move it into the library"
+
+
+def test_what_a_section_needs_is_said_by_a_tag_that_the_build_knows(notebook):
+    known = {f"needs-{name}" for name in ("tags", "artists", "cover-bands", "soundtracks")}
+    needs = {tag for cell in notebook.cells for tag in tags(cell) if tag.startswith("needs-")}
+    assert needs <= known
 
 
 def test_a_notebook_names_no_place_of_one_machine(notebook):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 from conftest import SAMPLE_RATE, make_clip
 
-from multiscale import listen
+from companion import listen
 from multiscale.datasets import ClipDataset
 
 
@@ -56,3 +57,15 @@ def test_a_player_sounds_and_is_as_long_as_asked(music):
 def test_a_quiet_clip_may_stay_quiet(music):
     quiet, brought_up = (listen.clip(music, 0, keep_level=keep) for keep in (True, False))
     assert np.std(sound(quiet)) < 0.5 * np.std(sound(brought_up))
+
+
+def test_ranked_clips_tell_rank_artist_probability_and_truth(music):
+    tagged = replace(music, tags=np.array([[True], [False]]), tag_names=("calm",))
+    scores = np.array([[0.25], [0.5]])
+    told = re.findall(
+        "<figcaption>(.*?)</", listen.ranked(tagged, [1, 0], "calm", scores, [0, 1]).data
+    )
+    assert told == [
+        "1. artist unknown: p = 0.50, does not carry it",
+        "2. Anna &lt;Blume&gt;: p = 0.25, carries the tag",
+    ]

@@ -1,0 +1,185 @@
+"""Charts and tables of any numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from companion.figures.canvas import DIVERGING, SEQUENTIAL, new_figure
+
+TEXT = {
+    "text_align": "left",
+    "vertical_align": "top",
+    "white_space": "normal",
+    "padding": "0.4em 0.6em",
+}
+"""Layout of cells that hold sentences."""
+
+
+def table(frame: pd.DataFrame, name: str, **layout: str) -> HTML:
+    """A table without its index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What to show.
+    name : str
+        Of the table in the page; unique there.
+    **layout : str
+        CSS properties of the cells, with underscores for hyphens.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The same bytes every time, unlike pandas' own styled tables.
+    """
+    properties = {key.replace("_", "-"): value for key, value in layout.items()}
+    styled = frame.style.hide(axis="index").set_uuid(name).set_properties(**properties)
+    return HTML(styled.format(escape="html").to_html())  # a file may be named as it likes
+
+
+def text_table(frame: pd.DataFrame, name: str) -> HTML:
+    """A :func:`table` whose cells hold sentences."""
+    return table(frame, name, **TEXT)
+
+
+def _line_colours(names: pd.Series) -> list:
+    """Shades for what is ordered, such as runs; colours far apart for what has names."""
+    ordered = pd.api.types.is_numeric_dtype(names)
+    return sns.color_palette("crest" if ordered else "colorblind", names.nunique())
+
+
+def curves(
+    table: pd.DataFrame, x: str, y: str, line: str | None = None, log_y: bool = False
+) -> Figure:
+    """Lines from a tidy table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per point.
+    x, y : str
+        Columns, whose names are the axis labels.
+    line : str, optional
+        Column that tells lines apart.
+    log_y : bool
+        Whether the vertical axis is logarithmic.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, ax = new_figure(height=2.8)
+    palette = _line_colours(table[line]) if line else None
+    # Dots say where the points of a line are; many of them only hide it.
+    marker = "o" if len(table) <= 40 * (table[line].nunique() if line else 1) else None
+    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker=marker, markersize=4, ax=ax)
+    if pd.api.types.is_integer_dtype(table[x]):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if log_y:
+        ax.set_yscale("log")
+    if line:
+        sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False)
+    sns.despine(ax=ax)
+    return figure
+
+
+def bars(
+    table: pd.DataFrame, x: str, y: str, hue: str | None = None, reference: float | None = None
+) -> Figure:
+    """Horizontal bars, or points where ``hue`` compares several, from a tidy table.
+
+    A bar is the mean of its rows; a thin line goes from the least to the greatest.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per bar.
+    x : str
+        Column of lengths, whose name is the axis label.
+    y : str
+        Column of names.
+    hue : str, optional
+        Column that tells apart what is compared.
+    reference : float, optional
+        Where to draw a line, such as 0.5 for the AUC of a guess.
+
+    Returns
+    -------
+    Figure
+        One panel, as high as it has names.
+    """
+    figure, ax = new_figure(height=0.7 + 0.2 * table[y].nunique())
+    if hue is None:
+        sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue", errorbar=("pi", 100))
+    else:
+        sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5, palette="colorblind")
+        sns.move_legend(ax, "lower left", bbox_to_anchor=(0, 1), ncols=2, title="", frameon=False)
+        ax.grid(axis="y", linewidth=0.4)
+    if reference is not None:
+        ax.axvline(reference, color="0.4", linewidth=1, linestyle="--")
+    ax.set_ylabel("")
+    sns.despine(ax=ax)
+    return figure
+
+
+def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
+    """A table as colours: rows by columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Numbers; index and columns name them.
+    label : str
+        What the numbers are, with their unit.
+    signed : bool
+        Whether they are centred on zero.
+
+    Returns
+    -------
+    Figure
+        One panel with a colour bar.
+    """
+    figure, ax = new_figure(height=0.9 + 0.17 * len(table))
+    sns.heatmap(
+        table,
+        ax=ax,
+        cmap=DIVERGING if signed else SEQUENTIAL,
+        center=0 if signed else None,
+        vmin=None if signed else 0,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_kws={"label": label},
+    )
+    ax.tick_params(labelsize=7)
+    ax.set(xlabel="", ylabel="")
+    return figure
+
+
+def histogram(values: np.ndarray, label: str, counted: str) -> Figure:
+    """How often values occur.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_values,)
+        One number per thing counted.
+    label : str
+        What the numbers are, with their unit.
+    counted : str
+        What is counted.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, ax = new_figure(height=2.4)
+    ax.hist(values, bins=min(30, max(5, len(values) // 5)), color="tab:blue", edgecolor="white")
+    ax.set(xlabel=label, ylabel=counted)
+    sns.despine(ax=ax)
+    return figure

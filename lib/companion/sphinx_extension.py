@@ -1,0 +1,65 @@
+"""Sphinx extension: pages that ask nothing of the network, and say what made them."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from types import GenericAlias, UnionType
+
+from sphinx.application import Sphinx
+
+MATHJAX = "mathjax/tex-svg-full.js"
+"""One file that holds MathJax and its fonts; from the package sphinx-mathjax-offline."""
+
+
+def drop_thebe(app: Sphinx, config) -> None:
+    """Unplug Thebe, which jupyter-book loads always and which would fetch its scripts."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [x for x in listeners if x.handler.__module__ != "sphinx_thebe"]
+
+
+def keep_local(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Drop scripts and styles of other hosts, and Thebe's."""
+
+    def is_local(asset: object) -> bool:
+        name = str(getattr(asset, "filename", asset))
+        return "://" not in name and "thebe" not in name
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [asset for asset in context[kind] if is_local(asset)]
+
+
+def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Put the build's sentence (profile, data set, version) at the foot of a chapter."""
+    sentence = app.env.metadata.get(page, {}).get("provenance")
+    if sentence:
+        context["body"] += f'<p class="provenance"><small>{html.escape(sentence)}</small></p>'
+
+
+def skip_members(app: Sphinx, what: str, name: str, member, skip: bool, options) -> bool | None:
+    """Keep folders of this machine and aliases of types out of the API reference."""
+    return True if isinstance(member, Path | UnionType | GenericAlias) else None
+
+
+def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax beside the pages."""
+    if error is None and app.builder.format == "html":
+        package = Path(find_spec("sphinx-mathjax-offline").origin).parent
+        target = Path(app.outdir) / "_static" / MATHJAX
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(package / "static" / MATHJAX, target)
+
+
+def setup(app: Sphinx) -> dict:
+    """Connect to Sphinx."""
+    app.config.mathjax_path = MATHJAX
+    app.config.html_static_path.append(str(Path(__file__).parent / "static"))
+    app.add_css_file("multiscale.css")
+    app.connect("config-inited", drop_thebe)
+    app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
+    app.connect("html-page-context", add_provenance)
+    app.connect("autodoc-skip-member", skip_members)
+    app.connect("build-finished", copy_mathjax)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
