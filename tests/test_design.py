@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from multiscale.config import ParameterError
+from multiscale.representations import Representation
 from multiscale.study import design
 from multiscale.study.design import Architecture, Experiment
 
@@ -61,3 +62,12 @@ def test_other_draws_are_of_the_papers_best():
         draws = [e.architecture for e in design.redraws(task)]
         assert [a.draw for a in draws] == [0, 1, 2]
         assert {a.model_copy(update={"draw": 0}) for a in draws} == {best}
+
+
+def test_a_hop_that_doubles_halves_the_frames_of_a_pooling_window():
+    odd = {"representation": "multiresolution", "pooling_length": 100, "n_levels": 4}
+    design.Architecture(**odd)  # all levels have 100 frames
+    with pytest.raises(ParameterError, match="pooling_length=100 to be divisible by"):
+        design.Architecture(**odd, double_hop=True)
+    with pytest.raises(ParameterError, match="pooling_length=100 to be divisible by"):
+        Representation("multiresolution", 4, 100, double_hop=True)

@@ -104,6 +104,7 @@ def check_architecture(
     dictionary: str | int,
     n_levels: int,
     pooling_length: int,
+    double_hop: bool = False,
 ) -> None:
     """Refuse an architecture that cannot be built, before any work starts."""
     if representation not in REPRESENTATIONS:
@@ -114,7 +115,7 @@ def check_architecture(
         raise ParameterError(f"dictionary: expected 'pca' or a number of means, got {dictionary!r}")
     check_counts(window_length=window_length, n_levels=n_levels, pooling_length=pooling_length)
     coarsest, rest = divmod(int(pooling_length), 2 ** (int(n_levels) - 1))
-    if representation == "multiresolution":
+    if representation == "multiresolution" and not double_hop:  # all levels have as many frames
         coarsest, rest = pooling_length, 0
     if rest:
         raise ParameterError(

@@ -301,6 +301,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             self.dictionary,
             self.n_levels,
             self.pooling_length,
+            self.double_hop,
         )
         check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
         select_device(self.device)

@@ -185,7 +185,7 @@ class Representation:
     spectrogram: SpectrogramSettings = PAPERS
 
     def __post_init__(self) -> None:
-        check_architecture(self.name, 1, "pca", self.n_levels, self.pooling_length)
+        check_architecture(self.name, 1, "pca", self.n_levels, self.pooling_length, self.double_hop)
         if self.kernel not in KERNELS:
             raise ParameterError(
                 f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"

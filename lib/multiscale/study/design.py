@@ -51,6 +51,7 @@ class Architecture(Settings):
             self.dictionary,
             self.n_levels,
             self.pooling_length,
+            self.double_hop,
         )
         return self
 

@@ -41,28 +41,7 @@ def compute(
     n_workers: int | None = None,
     retry: bool = True,
 ) -> dict[str, str]:
-    """Do the jobs of some experiments that are not done; the data set's too.
-
-    Parameters
-    ----------
-    study : Study
-        Whose experiments.
-    experiments : sequence of Experiment
-        What is to be known; none for the data set alone.
-    scheduler : str, optional
-        Address of a Dask scheduler whose workers see the same data home; by default processes
-        are started on this machine, and ended afterwards.
-    n_workers : int, optional
-        How many of them, by default one for each core; 0 works in this process.
-    retry : bool, default=True
-        Whether to try again what failed in an earlier call.
-
-    Returns
-    -------
-    dict of str to str
-        Label -> message of the jobs that failed, or that needed one that did. The errors, with
-        settings and traceback, are in the store too.
-    """
+    """What :meth:`multiscale.study.study.Study.compute` does; no experiments: the data alone."""
     todo = needed(jobs(study, experiments), retry)
     if not todo:
         return {}
