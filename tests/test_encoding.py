@@ -37,10 +37,10 @@ def correlated(n_frames: int, seed: int = 0) -> np.ndarray:
     return (3 + rng.standard_normal((n_frames, N_MELS)) @ mixing.T).astype(np.float32)
 
 
-def learned(window_length: int, n_means: int | None, variance: float = 0.99):
+def learned(window_length: int, n_means: int | None, damping: float = 0.0):
     """A fitted whitening and its encoder, with a random dictionary."""
     windows = frame_windows(torch.as_tensor(correlated(2000)), window_length, 20).flatten(0, 1)
-    whitening = fit_whitening(windows.numpy(), variance)
+    whitening = fit_whitening(windows.numpy(), damping=damping)
     means = None
     if n_means:
         means = np.random.default_rng(1).standard_normal((n_means, whitening.n_components_))
@@ -203,10 +203,11 @@ def test_the_mean_window_is_encoded_as_zero():
     assert encode(frames, encoder).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("damping", [0, 0.1])
 @pytest.mark.parametrize("window_length", [1, 4])
-def test_patches_undo_whitening(window_length):
+def test_patches_undo_whitening(window_length, damping):
     """The mean window plus a PCA patch is one whitened component of 1, the others 0."""
-    whitening, encoder = learned(window_length, None)
+    whitening, encoder = learned(window_length, None, damping)
     assert encoder.patches.shape == (len(encoder), window_length, N_MELS)
     windows = whitening.mean_ + encoder.patches.reshape(len(encoder), -1)
     np.testing.assert_allclose(whitening.transform(windows), np.eye(len(encoder)), atol=1e-8)
@@ -243,6 +244,22 @@ def test_components_of_no_variance_are_not_blown_up():
     assert deviation[2] == pytest.approx(1e-3 / 1e-1, rel=0.05)
 
 
+def test_damping_adds_a_share_of_the_mean_variance():
+    """Eigenvalues 9, 4 and 1 with half their mean on top: whitened to var / (var + damping)."""
+    normal = np.random.default_rng(0).standard_normal((5000, 3))
+    normal = PCA(whiten=True).fit_transform(normal)
+    windows = normal * [3, 2, 1]
+    whitening = fit_whitening(windows, 1 - 1e-9, damping=0.5)
+    variance = np.array([9, 4, 1])
+    np.testing.assert_allclose(whitening.explained_variance_, variance + 0.5 * variance.mean())
+    whitened = np.cov(whitening.transform(windows), rowvar=False)
+    expected = np.diag(variance / (variance + 7 / 3))
+    np.testing.assert_allclose(whitened, expected, atol=1e-9)
+    plain, unwhitened = fit_whitening(windows), fit_whitening(windows, whiten=False, damping=0.5)
+    np.testing.assert_allclose(plain.explained_variance_, variance)
+    np.testing.assert_array_equal(unwhitened.explained_variance_, 1)
+
+
 def test_rank_deficient_windows_stay_finite():
     rng = np.random.default_rng(0)
     windows = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 40))
@@ -266,6 +283,9 @@ def test_errors():
             ParameterError, match=r"explained_variance_ratio: expected a share .*got"
         ):
             fit_whitening(windows, variance)
+    for damping in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ParameterError, match=r"damping: expected a number of at least 0, got"):
+            fit_whitening(windows, damping=damping)
     for alike in (np.ones((5, 3)), windows[:1], windows[:0]):
         with pytest.raises(ParameterError, match="windows: expected at least 2 that differ"):
             fit_whitening(alike)

@@ -9,7 +9,6 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from conftest import make_clip
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.base import clone
@@ -138,7 +137,7 @@ def test_levels_are_learned_and_extracted_separately(clips):
         {},
         {"dictionary": "pca", "pooling": "mean"},
         {"clip_summary": "max", "representation": "gaussian", "window_length": 4},
-        {"spectrogram": Spectrogram(n_mels=40, log_constant=10)},
+        {"spectrogram": Spectrogram(n_mels=40, log_constant=10), "whitening_damping": 0.1},
     ],
 )
 def test_saved_and_loaded_bit_for_bit(clips, tmp_path, changes):
@@ -209,6 +208,7 @@ def company() -> list[MultiscaleFeatures]:
             (1, "pca", {}),
             (1, 12, {"whiten": False, "pooling": "mean"}),
             (1, 7, {"explained_variance_ratio": 0.9, "clip_summary": "max"}),
+            (1, 12, {"whitening_damping": 0.5}),
         ]
     ]
 
@@ -250,6 +250,17 @@ def test_transform_learns_nothing(clips):
         np.testing.assert_array_equal(encoder.components, arrays[0])
         np.testing.assert_array_equal(encoder.means, arrays[1])
         np.testing.assert_array_equal(encoder.mean, arrays[2])
+
+
+def test_damping_weakens_weak_components_most(clips):
+    plain = small("gaussian", dictionary="pca", n_levels=1).fit(clips)
+    damped = clone(plain).set_params(whitening_damping=0.1).fit(clips)
+    variance, encoder = plain.encoders_[0].explained_variance, damped.encoders_[0]
+    shrunk = np.sqrt(variance / (variance + 0.1 * variance.mean()))
+    np.testing.assert_allclose(encoder.explained_variance, variance + 0.1 * variance.mean())
+    np.testing.assert_allclose(
+        damped.transform(clips), plain.transform(clips) * shrunk, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_clip_summaries(clips):
@@ -320,8 +331,8 @@ def test_clips_that_are_refused(clips, method):
 @pytest.mark.parametrize("method", ["fit", "transform"])
 def test_unequal_clips_are_refused_whatever_the_batch(clips, method, batch_size):
     learner = small(n_levels=2, batch_size=batch_size).fit(clips)
-    unequal = [*clips[:5], make_clip(5, 14)]
-    with pytest.raises(AudioError, match=r"clip 5: expected 144000 samples, .*got 224000"):
+    unequal = [*clips[:5], np.tile(clips[5], 2)]
+    with pytest.raises(AudioError, match=r"clip 5: expected 144000 samples, .*got 288000"):
         getattr(learner, method)(unequal)
 
 
@@ -341,6 +352,7 @@ def test_unequal_clips_are_refused_whatever_the_batch(clips, method, batch_size)
             {"explained_variance_ratio": 1},
             "explained_variance_ratio: expected a share between 0 and 1, got 1",
         ),
+        ({"whitening_damping": -1}, "whitening damping: expected a number of at least 0, got -1"),
         ({"assign": "cosine"}, "assign: expected one of abs, signed, got 'cosine'"),
         ({"kernel": "boxcar"}, "kernel: expected one of binomial"),
         ({"n_windows": 0}, "n_windows: expected an integer of at least 1, got 0"),

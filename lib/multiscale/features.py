@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from multiscale import audio
@@ -22,7 +23,7 @@ from multiscale.config import (
     check_counts,
     select_device,
 )
-from multiscale.encoding import POOLINGS, Encoder, encode_and_pool, fit_whitening
+from multiscale.encoding import POOLINGS, Encoder, check_whitening, encode_and_pool, fit_whitening
 from multiscale.kmeans import ASSIGNMENTS, SphericalKMeans
 from multiscale.representations import Clips, Representation, check_any
 
@@ -60,6 +61,9 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Share of the variance that whitening keeps (§2.1).
     whiten : bool, default=True
         False leaves the components their variance, to show what whitening is for (§2.1).
+    whitening_damping : float, default=0.0
+        Added to the variance of every component, in units of their mean: an option of ours, see
+        :func:`~multiscale.encoding.fit_whitening`.
     assign : {"abs", "signed"}, default="abs"
         How K-means assigns samples: see :class:`~multiscale.kmeans.SphericalKMeans`.
     kernel : {"binomial", "triangle", "wide"}, default="binomial"
@@ -111,6 +115,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         pooling: str = "max",
         explained_variance_ratio: float = 0.99,
         whiten: bool = True,
+        whitening_damping: float = 0.0,
         assign: str = "abs",
         kernel: str = "binomial",
         double_hop: bool = False,
@@ -130,6 +135,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         self.pooling = pooling
         self.explained_variance_ratio = explained_variance_ratio
         self.whiten = whiten
+        self.whitening_damping = whitening_damping
         self.assign = assign
         self.kernel = kernel
         self.double_hop = double_hop
@@ -168,10 +174,18 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         samples = self._sample(X, [self.window_length])[self.window_length]
         self.encoders_ = []
         for windows, seed in zip(samples, self._seeds(), strict=True):  # level by level
-            whitening = fit_whitening(windows, self.explained_variance_ratio, whiten=self.whiten)
+            whitening = self._fit_whitening(windows)
             means = self._learn_means(whitening.transform(windows), seed)
             self.encoders_.append(Encoder.from_parts(whitening, means, self.window_length))
         return self._count(samples)
+
+    def _fit_whitening(self, windows: np.ndarray) -> PCA:
+        return fit_whitening(
+            windows,
+            self.explained_variance_ratio,
+            whiten=self.whiten,
+            damping=self.whitening_damping,
+        )
 
     def _learn_means(self, whitened: np.ndarray, seed: int) -> np.ndarray | None:
         """The dictionary (n_means, n_components) of a level; PCA has none but its components."""
@@ -309,11 +323,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             if getattr(self, name) not in choices:
                 told = ", ".join(str(choice) for choice in choices)
                 raise ParameterError(f"{name}: expected one of {told}, got {getattr(self, name)!r}")
-        if not 0 < self.explained_variance_ratio < 1:
-            raise ParameterError(
-                "explained_variance_ratio: expected a share between 0 and 1, "
-                f"got {self.explained_variance_ratio!r}"
-            )
+        check_whitening(self.explained_variance_ratio, self.whitening_damping)
 
     def check_windows(self, X: Clips) -> None:
         """Refuse more means than there are windows, if all clips are as long as the first."""
@@ -339,11 +349,11 @@ def fit_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[Multiscal
         learner.encoders_ = []
     samples = learners[0]._sample(X, {learner.window_length for learner in learners})
     for level, seed in enumerate(learners[0]._seeds()):
-        for kind, group in groupby(sorted(learners, key=_kind), key=_kind):
-            length, ratio, whiten = kind
-            whitening = fit_whitening(samples[length][level], ratio, whiten=whiten)
+        for (length, *_), group in groupby(sorted(learners, key=_kind), key=_kind):
+            alike = list(group)
+            whitening = alike[0]._fit_whitening(samples[length][level])
             whitened = whitening.transform(samples[length][level])
-            for learner in group:
+            for learner in alike:
                 means = learner._learn_means(whitened, seed)
                 learner.encoders_.append(Encoder.from_parts(whitening, means, length))
     return [learner._count(samples[learner.window_length]) for learner in learners]
@@ -366,9 +376,10 @@ def _plain(value: SpectrogramSettings | np.generic) -> dict | int | float:
     return value.model_dump() if isinstance(value, SpectrogramSettings) else value.item()
 
 
-def _kind(learner: MultiscaleFeatures) -> tuple[int, float, bool]:
+def _kind(learner: MultiscaleFeatures) -> tuple[int, float, bool, float]:
     """What learners that share a PCA have in common."""
-    return learner.window_length, learner.explained_variance_ratio, learner.whiten
+    share, damping = learner.explained_variance_ratio, learner.whitening_damping
+    return learner.window_length, share, learner.whiten, damping
 
 
 def _check_common(learners: Sequence[MultiscaleFeatures], *names: str) -> None:

@@ -34,7 +34,9 @@ class Architecture(Settings):
     n_levels: int = 6
     pooling_length: int = 128
     pooling: Literal["max", "mean", "min", "var"] = "max"
+    explained_variance_ratio: float = Field(0.99, gt=0, lt=1)
     whiten: bool = True
+    whitening_damping: float = Field(0.0, ge=0)
     assign: Literal["abs", "signed"] = "abs"
     kernel: Literal["binomial", "triangle", "wide"] = "binomial"
     double_hop: bool = False
