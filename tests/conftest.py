@@ -1,42 +1,29 @@
-"""What several test modules share: short made-up music, and a data home of their own."""
+"""What several test modules share: a data home of their own, and short made-up music."""
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
+import made_up
 import numpy as np
 import pytest
 from hypothesis import settings
-
-from multiscale.config import ParameterError
-
-SAMPLE_RATE = 16_000
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("steady")
 
 
-def make_clip(seed: int, seconds: float = 9.0) -> np.ndarray:
-    """Three notes that are struck again and again, over a little noise, (n_samples,) float32."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    signal = 0.01 * rng.standard_normal(len(time))
-    for pitch in rng.uniform(100, 3000, 3):
-        since_struck = time % rng.uniform(0.2, 1.5)
-        signal += 0.2 * np.sin(2 * np.pi * pitch * time) * np.exp(-4 * since_struck)
-    return signal.astype(np.float32)
-
-
-def outcome(function, *arguments):
-    """What a function returns, or else the message of its ParameterError."""
-    try:
-        return function(*arguments), ""
-    except ParameterError as error:
-        return None, str(error)
-
-
-@pytest.fixture(scope="session")
-def clips() -> np.ndarray:
-    """Six clips of 9 s: two pooling windows each."""
-    return np.stack([make_clip(seed) for seed in range(6)])
+def imported(source: str) -> set[str]:
+    """Dotted names that Python source imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{ast.unparse(node)}: write the whole name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +35,30 @@ def _no_home_of_the_users(tmp_path_factory):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch) -> Path:
     """A data home of the test's own."""
     monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def no_ffmpeg(monkeypatch):
+    """None, whatever lies on this machine."""
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.fixture(scope="session")
+def clips() -> np.ndarray:
+    """Six clips of 9 s: two pooling windows each."""
+    return np.stack([made_up.clip(seed) for seed in range(6)])
+
+
+@pytest.fixture
+def music(home, tmp_path, monkeypatch) -> Path:
+    """Three artists with four songs each; two clips of each song of the first artist."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # processes take longer to start than to work
+    for artist in range(3):
+        for song in range(4):
+            path = tmp_path / f"music/artist {artist}/album/{song}.wav"
+            made_up.song(path, 5.2 if artist else 10.5, song)
+    return tmp_path / "music"

@@ -1,10 +1,13 @@
-"""A folder of made-up music with a table, and a profile of it, for tests that need a data set."""
+"""Made-up music, a profile of it, and stand-ins for programs, for tests that need them."""
 
 from __future__ import annotations
 
 import csv
+import io
+import zipfile
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import soundfile
 
@@ -16,6 +19,24 @@ from multiscale.study.profiles import LearningSettings, Profile
 SIZES = TrainingSettings(n_trials=2, n_runs=2, max_epochs=4, patience=2, n_hidden=20)
 SMALL = Architecture(dictionary=6, n_levels=2, pooling_length=16)
 RATE = 16_000
+
+
+def clip(seed: int, seconds: float = 9.0) -> np.ndarray:
+    """Three notes that are struck again and again, over a little noise, (n_samples,) float32."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    signal = 0.01 * rng.standard_normal(len(time))
+    for pitch in rng.uniform(100, 3000, 3):
+        since_struck = time % rng.uniform(0.2, 1.5)
+        signal += 0.2 * np.sin(2 * np.pi * pitch * time) * np.exp(-4 * since_struck)
+    return signal.astype(np.float32)
+
+
+def song(path: Path, seconds: float, seed: int = 0, **how) -> np.ndarray:
+    """Write a clip to a file, whose folder is made; ``how`` as ``soundfile.write`` takes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, signal := clip(seed, seconds), RATE, **how)
+    return signal
 
 
 def folder(path: Path, n_clips: int = 30, seed: int = 0, seconds: float = 5.0) -> DatasetSettings:
@@ -50,3 +71,31 @@ def profile(path: Path, **changes) -> Profile:
         "similarity": SIZES,
     }
     return Profile(**(usual | changes))
+
+
+def chapter(path: Path, parameters: str, *sources: str) -> Path:
+    """Write a notebook of a title, a cell of parameters, and cells of code."""
+    cells = [nbformat.v4.new_markdown_cell(f"# {path.stem}", id="title")]
+    cells.append(nbformat.v4.new_code_cell(parameters, id="parameters"))
+    cells[1].metadata.tags = ["parameters"]
+    for number, source in enumerate(sources):
+        cells.append(nbformat.v4.new_code_cell(source, id=f"work-{number}"))
+    kernel = {"display_name": "", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """A zip of members."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def program(path: Path, script: str) -> None:
+    """Write a shell script that can be run."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import made_up
 import nbformat
 import psutil
 import pytest
@@ -33,27 +34,11 @@ from pathlib import Path
 Path(os.environ["MULTISCALE_FILES"], "sum.txt").write_text(str(seed + 1))
 print(seed + 1)
 """
-BAD = "raise RuntimeError('no such band')"
-
-
-def markdown(source: str, *tags: str) -> nbformat.NotebookNode:
-    cell = nbformat.v4.new_markdown_cell(source)
-    cell.metadata.tags = list(tags)
-    return cell
 
 
 def write_chapter(root: Path, name: str, *sources: str, parameters: str = "") -> Path:
-    """A chapter of a title, parameters and code or, if they begin with #, Markdown cells."""
     known = f'profile = "laptop"\nn_levels = 6\nseed = 0\ndictionary = 500\n{parameters}'
-    cells = [markdown(f"# {name}"), nbformat.v4.new_code_cell(known, id="parameters")]
-    cells[1].metadata.tags = ["parameters"]
-    for number, source in enumerate(sources):
-        cells.append(nbformat.v4.new_code_cell(source, id=f"work-{number}"))
-    kernel = {"display_name": "", "language": "python", "name": "python3"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    path = root / "book" / f"{name}.ipynb"
-    nbformat.write(notebook, path)
-    return path
+    return made_up.chapter(root / "book" / f"{name}.ipynb", known, *sources)
 
 
 @pytest.fixture
@@ -146,7 +131,6 @@ def test_what_failed_is_said_and_tried_again_next_time(book, staged, monkeypatch
 
 
 SECTIONS = [
-    ("# Title", ()),
     ("x = 0", ("parameters",)),
     ("## Tags", ("needs-tags",)),
     ("a", ()),
@@ -161,22 +145,25 @@ SECTIONS = [
 @pytest.mark.parametrize(
     ("title", "lacking", "left"),
     [
-        ((), (), "# Title, x = 0, ## Tags, a, ### Inside, b, ## Next, c, d"),
-        ((), ("tags",), "# Title, x = 0, *no tags*, ## Next, c, d"),
-        ((), ("artists",), "# Title, x = 0, ## Tags, a, *no artists*, ## Next, *no artists*, d"),
-        ((), ("tags", "artists"), "# Title, x = 0, *no tags*, ## Next, *no artists*, d"),
-        (("needs-tags",), ("tags",), "# Title, x = 0, *no tags*"),
+        ([], [], "x = 0, ## Tags, a, ### Inside, b, ## Next, c, d"),
+        ([], ["tags"], "x = 0, *no tags*, ## Next, c, d"),
+        ([], ["artists"], "x = 0, ## Tags, a, *no artists*, ## Next, *no artists*, d"),
+        ([], ["tags", "artists"], "x = 0, *no tags*, ## Next, *no artists*, d"),
+        (["needs-tags"], ["tags"], "x = 0, *no tags*"),
     ],
 )
 def test_sections_that_need_what_the_data_lack_are_left_out(tmp_path, title, lacking, left):
-    cells = [markdown(source, *tags) for source, tags in SECTIONS]
-    cells[0].metadata.tags = list(title)
+    cells = [
+        nbformat.v4.new_markdown_cell(source, metadata={"tags": tags})
+        for source, tags in [("# Title", title), *SECTIONS]
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "whole.ipynb")
     reasons = {name: f"no {name}" for name in lacking}
     notebooks.leave_out(tmp_path / "whole.ipynb", tmp_path / "rest.ipynb", reasons)
     rest = nbformat.read(tmp_path / "rest.ipynb", as_version=4)
     told = ", ".join(cell.source for cell in rest.cells)
-    assert told.replace("Something is left out here: ", "").replace(".*", "*") == left
+    told = told.replace("Something is left out here: ", "").replace(".*", "*")
+    assert told == f"# Title, {left}"
 
 
 def test_a_profile_on_other_data(tmp_path, home):
@@ -214,36 +201,29 @@ def test_soundtracks_that_cannot_be_had_are_told_why(tmp_path, home):
     assert building.fetch_soundtracks(tmp_path, 20) == ""
 
 
-def test_two_runs_give_the_same_bytes(book, staged):
-    build(book)
-    first = executed(book)
-    shutil.rmtree(book / "_build")
-    build(book)
-    assert executed(book) == first
-
-
-def test_a_failing_chapter_is_named_and_leaves_no_page(book, staged, capsys):
-    write_chapter(book, "front", BAD)
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("raise RuntimeError('no such band')", "cell 'work-0' raised RuntimeError: no such band"),
+        ("import os\nos.kill(os.getpid(), 9)", "Kernel died"),
+    ],
+)
+def test_a_failing_chapter_is_named_and_leaves_no_page(book, staged, capsys, source, message):
+    write_chapter(book, "front", source)
     assert build(book) == 1
-    message = capsys.readouterr().err
-    assert "chapter front: cell 'work-0' raised RuntimeError: no such band" in message
+    assert f"chapter front: {message}" in capsys.readouterr().err
     assert set(executed(book)) == {"smoke/second/second.ipynb", "smoke/second/files/second/sum.txt"}
     assert staged == []
 
 
-def test_a_chapter_whose_kernel_is_killed_is_named(book, staged, capsys):
-    write_chapter(book, "front", "import os\nos.kill(os.getpid(), 9)")
-    assert build(book) == 1
-    assert "chapter front: Kernel died" in capsys.readouterr().err
-
-
-def test_a_killed_build_ends_in_the_same_book(book, staged):
+def test_a_killed_build_ends_in_the_same_bytes(book, staged):
     marker = book / "slow"
     wait = f"import time\nfrom pathlib import Path\ntime.sleep(60 * Path({str(marker)!r}).exists())"
     write_chapter(book, "second", f"print('first half')\n{wait}\n{GOOD}")
     marker.touch()
-    code = BUILD.format(root=str(book))
-    child = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    child = psutil.Popen(
+        [sys.executable, "-c", BUILD.format(root=str(book))], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (book / "_build/chapters/smoke/front/made.json").exists():
         assert time.monotonic() < deadline, "the build never finished the first chapter"
@@ -292,11 +272,9 @@ def test_rerun_leaves_the_book_alone_and_makes_a_page(book, monkeypatch, capsys)
     command = ["rerun", "front", "-p", "n_levels", "4", "--parameters", "dictionary=pca seed=1"]
     monkeypatch.setattr(sys, "argv", [*command, "--root", str(book)])
     assert rerun.main() == 0
-    notebook = book / "_runs" / "front" / "n_levels=4_dictionary=pca_seed=1" / "front.ipynb"
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        str(notebook),
-        f"{notebook.parent}/page.html",
-    ]
+    folder = book / "_runs" / "front" / "n_levels=4_dictionary=pca_seed=1"
+    notebook = folder / "front.ipynb"
+    assert capsys.readouterr().out.splitlines()[-2:] == [str(notebook), f"{folder}/page.html"]
     assert nbformat.read(notebook, as_version=4).cells[-1].outputs[0].text == "4 pca 1\n"
     assert {p: content for p, content in before.items() if p.read_bytes() != content} == {}
 

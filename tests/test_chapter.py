@@ -64,28 +64,20 @@ def test_experiments_are_computed_if_the_chapter_wants_them(monkeypatch, capsys)
     assert capsys.readouterr().err == "missing in this chapter: a: lost\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "fails"), [("n_levels", 4, ""), ("n_level", 4, "n_level")]
-)
-def test_papermill_alone_runs_a_chapter_and_is_refused_a_misspelt_name(
-    tmp_path, name, value, fails
-):
-    parameters = nbformat.v4.new_code_cell('profile = "smoke"\nn_levels = 6')
-    parameters.metadata.tags = ["parameters"]
-    kernel = {"display_name": "", "language": "python", "name": "python3"}
-    notebook = nbformat.v4.new_notebook(
-        cells=[parameters, nbformat.v4.new_code_cell(BEGINS)], metadata={"kernelspec": kernel}
-    )
-    nbformat.write(notebook, tmp_path / "in.ipynb")
-    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-p", name, "4"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    if name == "n_level":
-        assert done.returncode
-        assert "expected one of profile, n_levels, got 'n_level'" in done.stderr
-    else:
-        glued = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0]
-        assert glued.metadata.scrapbook.name == "levels"
-        assert list(glued.data.values()) == ["4"]
+def test_papermill_alone_runs_a_chapter_and_is_refused_a_misspelt_name(tmp_path):
+    made_up.chapter(tmp_path / "in.ipynb", 'profile = "smoke"\nn_levels = 6', BEGINS)
+
+    def papermill(name: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-p", name, "4"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert papermill("n_levels").returncode == 0
+    glued = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0]
+    assert glued.metadata.scrapbook.name == "levels"
+    assert list(glued.data.values()) == ["4"]
+    refused = papermill("n_level")
+    assert refused.returncode
+    assert "expected one of profile, n_levels, got 'n_level'" in refused.stderr
 
 
 def test_what_is_said_is_plain(monkeypatch):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-import soundfile
-from conftest import SAMPLE_RATE, make_clip
 from typer.testing import CliRunner
 
 from multiscale import datasets
@@ -21,19 +19,6 @@ def call(*arguments: object, code: int = 0) -> str:
     return result.stderr if code == 2 else result.stdout
 
 
-@pytest.fixture
-def music(home, tmp_path, monkeypatch):
-    """Three artists with two songs each, and a file that is none."""
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    for artist in range(3):
-        folder = tmp_path / "music" / f"artist {artist}"
-        folder.mkdir(parents=True)
-        for song in range(2):
-            soundfile.write(folder / f"{song}.ogg", make_clip(song, 10.5), SAMPLE_RATE)
-    (tmp_path / "music" / "words.mp3").write_bytes(b"words")
-    return tmp_path / "music"
-
-
 def test_unknown_names():
     for function in (datasets.load, datasets.identity, datasets.n_clips, datasets.check):
         with pytest.raises(ParameterError, match=r"dataset: expected one of .*, got 'x'"):
@@ -42,7 +27,7 @@ def test_unknown_names():
 
 @pytest.mark.parametrize("part", [-1, 3])
 def test_shares_that_are_not_there(part):
-    with pytest.raises(ParameterError, match="part: expected from 0 up to n_parts - 1 = 2, got"):
+    with pytest.raises(ParameterError, match=f"part: .* from 0 up to n_parts - 1 = 2, got {part}"):
         datasets.prepare_part(DatasetSettings(), part, 3)
 
 
@@ -58,14 +43,14 @@ def test_identities_can_be_stored_and_tell_settings_and_code_apart(home, monkeyp
 
 
 def test_list():
-    lines = call("list").splitlines()
-    assert [line.split()[0] for line in lines] == list(datasets.NAMES)
+    assert [line.split()[0] for line in call("list").splitlines()] == list(datasets.NAMES)
 
 
 def test_prepare_check_describe(music):
+    (music / "words.mp3").write_bytes(b"words")
     options = ("folder", "--path", music, "--seconds", 5)
     first, second = call("prepare", *options).splitlines()
-    assert first == "folder: 12 clips, 1 files skipped"
+    assert first == "folder: 16 clips, 1 files skipped"
     assert second.startswith("  words.mp3: expected audio that libsndfile")
     assert call("check", *options) == "folder: nothing is wrong\n"
     text = call("describe", *options, "--split-by", "artist")
@@ -73,8 +58,7 @@ def test_prepare_check_describe(music):
     assert "skipped files: 1\n  words.mp3: expected audio" in text
     assert "tags: none" in text
     assert "levels, dB of full scale: lowest -" in text
-    settings = DatasetSettings(name="folder", path=str(music), clip_seconds=5)
-    dataset = datasets.load(settings)
+    dataset = datasets.load(DatasetSettings(name="folder", path=str(music), clip_seconds=5))
     (dataset.folder / dataset.clips["path"].iloc[0]).write_bytes(b"words")
     assert "expected a clip, got" in call("check", *options, code=1)
 

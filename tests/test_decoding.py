@@ -11,12 +11,13 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 import soundfile
-from conftest import SAMPLE_RATE, make_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import RATE
 
 from multiscale import audio
 from multiscale.config import AudioError
@@ -44,9 +45,9 @@ def joined(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize(("container", "subtype"), FORMATS, ids=lambda word: word)
 def test_every_sample_format(tmp_path, container, subtype):
-    rate = {"GSM610": 8_000, "OPUS": 48_000}.get(subtype, SAMPLE_RATE)
+    rate = {"GSM610": 8_000, "OPUS": 48_000}.get(subtype, RATE)
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)
-    path = tmp_path / "tone"
+    path = tmp_path / "tone"  # what is in a file counts, not its name
     soundfile.write(path, tone, rate, subtype, format=container)
     (clip,) = cut(path, 1.9)
     assert clip.dtype == np.float32
@@ -67,50 +68,39 @@ def test_decoding_by_blocks_equals_decoding_at_once(tmp_path, monkeypatch, rate,
 
 
 def test_a_file_is_cut_from_its_start_and_the_rest_dropped(tmp_path):
-    signal = make_clip(0, 5.9)
-    soundfile.write(tmp_path / "a.wav", signal, SAMPLE_RATE, "FLOAT")
-    clips = list(cut(tmp_path / "a.wav", 2))
-    np.testing.assert_array_equal(np.concatenate(clips), signal[: 4 * SAMPLE_RATE])
-    assert [len(clip) for clip in clips] == [2 * SAMPLE_RATE] * 2
+    signal = made_up.song(tmp_path / "a.wav", 5.9, subtype="FLOAT")
+    np.testing.assert_array_equal(
+        list(cut(tmp_path / "a.wav", 2)), signal[: 4 * RATE].reshape(2, -1)
+    )
     assert len(list(cut(tmp_path / "a.wav", 2, max_clips=1))) == 1
 
 
 @given(n_samples=st.integers(1, 3000), n_clip=st.integers(80, 1500))
 def test_clips_are_as_many_as_fit_and_all_of_one_length(tmp_path_factory, n_samples, n_clip):
     path = tmp_path_factory.mktemp("cut") / "a.wav"
-    soundfile.write(path, np.full(n_samples, 0.25), SAMPLE_RATE)
+    soundfile.write(path, np.full(n_samples, 0.25), RATE)
     if n_samples < n_clip / 2:
         with pytest.raises(AudioError, match=r"expected at least .* s of audio, got"):
-            list(cut(path, n_clip / SAMPLE_RATE))
+            list(cut(path, n_clip / RATE))
     else:
-        clips = list(cut(path, n_clip / SAMPLE_RATE))
+        clips = list(cut(path, n_clip / RATE))
         assert len(clips) == max(n_samples // n_clip, 1)
         assert {len(clip) for clip in clips} == {n_clip}
         np.testing.assert_allclose(clips, 0.25)
 
 
 def test_a_short_file_goes_round(tmp_path):
-    signal = make_clip(0, 1.5)
-    soundfile.write(tmp_path / "a.wav", signal, SAMPLE_RATE, "FLOAT")
+    signal = made_up.song(tmp_path / "a.wav", 1.5, subtype="FLOAT")
     (clip,) = cut(tmp_path / "a.wav", 2)
     np.testing.assert_array_equal(clip, np.concatenate([signal, signal[: len(signal) // 3]]))
 
 
-@pytest.mark.parametrize(("kind", "name"), [("flac", "a.mp3"), ("wav", "a.ogg"), ("mp3", "a.wav")])
-def test_what_is_in_a_file_counts_not_its_name(tmp_path, kind, name):
-    signal = make_clip(0, 2)
-    soundfile.write(tmp_path / f"b.{kind}", signal, SAMPLE_RATE)
-    os.replace(tmp_path / f"b.{kind}", tmp_path / name)
-    (clip,) = cut(tmp_path / name, 2)
-    assert np.corrcoef(clip, signal)[0, 1] > 0.95
-
-
 def test_names_need_not_be_text(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
-    soundfile.write(tmp_path / "b.wav", make_clip(0, 2), SAMPLE_RATE)
+    made_up.song(tmp_path / "b.wav", 2)
     os.replace(tmp_path / "b.wav", path)
-    report = prepare_tracks([Track.of(path, path.name)], tmp_path, 2, n_workers=1)
-    assert len(report[0]["clips"]) == 1
+    (report,) = prepare_tracks([Track.of(path, path.name)], tmp_path, 2, n_workers=1)
+    assert len(report["clips"]) == 1
     path.write_bytes(b"no longer audio")
     track = Track.of(path, path.name)
     assert track.name == r"caf\udce9.wav"
@@ -118,27 +108,19 @@ def test_names_need_not_be_text(tmp_path):
     assert report["reason"].startswith("expected audio that libsndfile")
 
 
-@pytest.fixture
-def no_ffmpeg(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-
-
-BROKEN = {
-    "gone.wav": (None, "expected an audio file, got nothing there"),
-    "empty.mp3": (b"", "expected an audio file, got one of zero bytes"),
-    "words.flac": (
-        b"these are words\n" * 50,
-        "can read, got Format not recognised .ffmpeg, which",
-    ),
-    "bare.raw": (b"\0" * 5000, "libsndfile can read"),
-    "noise.ogg": (np.random.default_rng(0).bytes(9000), "libsndfile can read"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.wav", None, "expected an audio file, got nothing there"),
+        ("empty.mp3", b"", "expected an audio file, got one of zero bytes"),
+        ("words.flac", b"words\n" * 99, "can read, got Format not recognised .ffmpeg, which"),
+        ("bare.raw", b"\0" * 5000, "libsndfile can read"),
+        ("noise.ogg", np.random.default_rng(0).bytes(9000), "libsndfile can read"),
+    ],
+    ids=["gone", "empty", "words", "bare", "noise"],
+)
 @pytest.mark.usefixtures("no_ffmpeg")
-def test_broken_files(tmp_path, name):
-    content, message = BROKEN[name]
+def test_broken_files(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(AudioError, match=rf"{name}: .*{message}"):
@@ -158,20 +140,19 @@ def test_no_bytes_break_the_decoder(tmp_path_factory, content, head):
 @pytest.mark.parametrize("kind", ["flac", "ogg", "mp3", "wav"])
 @pytest.mark.usefixtures("no_ffmpeg")
 def test_a_truncated_file_gives_what_is_left_or_is_refused(tmp_path, kind):
-    soundfile.write(tmp_path / f"a.{kind}", make_clip(0, 8), SAMPLE_RATE)
-    whole = (tmp_path / f"a.{kind}").read_bytes()
-    (tmp_path / f"a.{kind}").write_bytes(whole[: len(whole) // 4])
-    with pytest.raises(
-        AudioError, match=rf"a\.{kind}: (expected at least 4 s|broken after|expected audio)"
-    ):
-        list(cut(tmp_path / f"a.{kind}", 8))
+    path = tmp_path / f"a.{kind}"
+    made_up.song(path, 8)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    said = "expected at least 4 s|broken after|expected audio"
+    with pytest.raises(AudioError, match=rf"a\.{kind}: ({said})"):
+        list(cut(path, 8))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_not_finite(tmp_path, bad):
-    signal = make_clip(0, 12)
-    signal[9 * SAMPLE_RATE] = bad
-    soundfile.write(tmp_path / "a.wav", signal, SAMPLE_RATE, "FLOAT")
+    signal = made_up.clip(0, 12)
+    signal[9 * RATE] = bad
+    soundfile.write(tmp_path / "a.wav", signal, RATE, "FLOAT")
     with pytest.raises(AudioError, match=r"a\.wav: expected finite samples, got .* after 8 s"):
         list(cut(tmp_path / "a.wav", 2))
 
@@ -182,22 +163,26 @@ def test_what_is_beyond_full_scale_is_clipped(tmp_path):
     np.testing.assert_array_equal(written[:4], [2**14, 2**15 - 1, -(2**15), 2**13])
 
 
-def fake_ffmpeg(folder: Path, monkeypatch, script: str) -> None:
-    path = folder / "bin" / "ffmpeg"
-    path.parent.mkdir()
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+@pytest.fixture
+def ffmpeg(tmp_path, monkeypatch):
+    """Writes an ffmpeg, and a file that only it could read, whose path it returns."""
+
+    def write(script: str) -> Path:
+        made_up.program(tmp_path / "bin" / "ffmpeg", script)
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+        (tmp_path / "a.m4a").write_bytes(b"something else")
+        return tmp_path / "a.m4a"
+
+    return write
 
 
-def test_what_libsndfile_refuses_goes_to_ffmpeg(tmp_path, monkeypatch):
-    signal = make_clip(0, 9)
+def test_what_libsndfile_refuses_goes_to_ffmpeg(tmp_path, ffmpeg):
+    signal = made_up.clip(0, 9)
     signal.tofile(tmp_path / "samples")
-    (tmp_path / "a.m4a").write_bytes(b"something else")
-    fake_ffmpeg(tmp_path, monkeypatch, f'echo "$@" >{tmp_path}/told; cat {tmp_path}/samples')
-    np.testing.assert_array_equal(joined(tmp_path / "a.m4a"), signal)
+    path = ffmpeg(f'echo "$@" >{tmp_path}/told; cat {tmp_path}/samples')
+    np.testing.assert_array_equal(joined(path), signal)
     told = (tmp_path / "told").read_text()
-    assert f"-protocol_whitelist file,pipe -i file:{tmp_path}/a.m4a" in told, "lists lead elsewhere"
+    assert f"-protocol_whitelist file,pipe -i file:{path}" in told, "lists lead elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -208,11 +193,10 @@ def test_what_libsndfile_refuses_goes_to_ffmpeg(tmp_path, monkeypatch):
         ("head -c 9000 /dev/zero; echo cut off >&2; exit 1", "can read, got .*; cut off"),
     ],
 )
-def test_what_ffmpeg_refuses_too(tmp_path, monkeypatch, script, message):
-    (tmp_path / "a.m4a").write_bytes(b"something else")
-    fake_ffmpeg(tmp_path, monkeypatch, script)
+def test_what_ffmpeg_refuses_too(ffmpeg, script, message):
+    path = ffmpeg(script)
     with pytest.raises(AudioError, match=rf"a\.m4a: expected audio .*{message}"):
-        joined(tmp_path / "a.m4a")
+        joined(path)
 
 
 def test_memory_does_not_grow_with_a_file(tmp_path):
@@ -227,15 +211,12 @@ def test_memory_does_not_grow_with_a_file(tmp_path):
     assert peak < 8e6, "the whole is 106 MB"
 
 
-def make_tracks(folder: Path, count: int, seconds: float = 4.5) -> list[Track]:
-    folder.mkdir(exist_ok=True)
-    tracks = []
-    for i in range(count):
-        path = folder / f"song {i}.ogg"
+def make_tracks(folder: Path, count: int) -> list[Track]:
+    paths = [folder / f"song {i}.ogg" for i in range(count)]
+    for i, path in enumerate(paths):
         if not path.exists():
-            soundfile.write(path, make_clip(i, seconds), SAMPLE_RATE)
-        tracks.append(Track.of(path, path.name))
-    return tracks
+            made_up.song(path, 4.5, i)
+    return [Track.of(path, path.name) for path in paths]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -255,7 +236,7 @@ def test_clips_do_not_depend_on_the_number_of_workers(tmp_path):
 
 
 @pytest.mark.parametrize(("n_clips", "expected"), [(1, [1]), (4, [2, 2]), (5, [2, 2, 1])])
-def test_no_more_files_than_clips_are_wanted(tmp_path, monkeypatch, n_clips, expected):
+def test_no_more_files_than_clips_are_wanted(tmp_path, n_clips, expected):
     tracks = make_tracks(tmp_path / "music", 6)
     reports = prepare_tracks(tracks, tmp_path, 2, n_clips=n_clips, n_workers=1)
     assert [len(report["clips"]) for report in reports] == expected
@@ -265,11 +246,10 @@ def test_no_more_files_than_clips_are_wanted(tmp_path, monkeypatch, n_clips, exp
 def test_a_changed_file_is_cut_anew_and_no_other(tmp_path):
     prepare_tracks(make_tracks(tmp_path / "music", 3), tmp_path, 2, n_workers=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "clips").iterdir()}
-    soundfile.write(tmp_path / "music" / "song 1.ogg", make_clip(9, 5), SAMPLE_RATE)
-    tracks = make_tracks(tmp_path / "music", 3)
-    reports = prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    changed = made_up.song(tmp_path / "music" / "song 1.ogg", 5, seed=9)
+    reports = prepare_tracks(make_tracks(tmp_path / "music", 3), tmp_path, 2, n_workers=1)
     written = audio.load(tmp_path / reports[1]["clips"][0]["path"])
-    assert np.corrcoef(written, make_clip(9, 5)[: len(written)])[0, 1] > 0.95
+    assert np.corrcoef(written, changed[: len(written)])[0, 1] > 0.95
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
 
 
@@ -277,20 +257,19 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_done(tmp_path, monkeypatch)
     tracks = make_tracks(tmp_path / "music", 2)
     prepare_tracks(tracks[:1], tmp_path, 2, n_workers=1)
     before = contents(tmp_path)
-    write = Path.write_bytes
-    room = [1]
+    write, room = Path.write_bytes, iter(range(1))
 
     def filling_up(path, data):
-        if room.pop() if room else False:
+        if next(room, None) is not None:
             return write(path, data)
         write(path, data[:100])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", filling_up)
-    with pytest.raises(OSError, match="the disk is full; what is done is kept"):
-        prepare_tracks(tracks, tmp_path, 2, n_workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", filling_up)
+        with pytest.raises(OSError, match="the disk is full; what is done is kept"):
+            prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert contents(tmp_path) == before
-    monkeypatch.undo()
     assert all(r["clips"] for r in prepare_tracks(tracks, tmp_path, 2, n_workers=1))
 
 
@@ -317,12 +296,9 @@ prepare_tracks(make_tracks(root / "music", 80), root, 2, n_workers=2)
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     tracks = make_tracks(tmp_path / "music", 80)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        cwd=Path(__file__).parent,
-        start_new_session=True,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    how = {"cwd": Path(__file__).parent, "start_new_session": True, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **how)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("clips/*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -332,7 +308,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert 3 <= len(done) < 80
     for path in tmp_path.glob("clips/*.flac"):
         if not path.name.startswith(".writing-"):
-            assert soundfile.info(path).frames == 2 * SAMPLE_RATE
+            assert soundfile.info(path).frames == 2 * RATE
     (tmp_path / "clips" / ".writing-1.flac").write_bytes(b"half")
     reports = prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in done.items())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from conftest import imported
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -34,30 +35,16 @@ def needed(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(need).name) for needs in lists for need in needs}
 
 
-def imports_of(source: str) -> set[str]:
-    """Top-level names that Python source imports."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - OWN
+def lacking(sources: Iterable[str], known: set[str]) -> set[str]:
+    """Third-party names that Python sources import and that none of these packages provides."""
+    names = {name.split(".")[0] for source in sources for name in imported(source)}
+    names -= set(sys.stdlib_module_names) | OWN
+    return {name for name in names if not {*map(canonicalize_name, HOMES.get(name, []))} & known}
 
 
-def packages_of(name: str) -> set[str]:
-    """Installed packages that provide an import name."""
-    return {canonicalize_name(package) for package in HOMES.get(name, [])}
-
-
-def all_imports() -> set[str]:
-    """Third-party names imported anywhere in the project."""
-    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    names = set().union(*(imports_of(path.read_text(encoding="utf-8")) for path in files))
-    for path in (ROOT / "book").glob("*.ipynb"):
-        cells = nbformat.read(path, as_version=4).cells
-        names |= set().union(*(imports_of(c.source) for c in cells if c.cell_type == "code"))
-    return names
+def sources_in(folder: Path) -> list[str]:
+    """Python modules below a folder."""
+    return [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
 
 
 def test_every_line_of_the_lock_is_one_pinned_public_version():
@@ -78,7 +65,11 @@ def test_the_lock_names_all_that_pyproject_needs():
 
 
 def test_the_lock_names_all_that_is_imported():
-    assert {name for name in all_imports() if not packages_of(name) & set(LOCK)} == set()
+    sources = [source for name in FOLDERS for source in sources_in(ROOT / name)]
+    for path in (ROOT / "book").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        sources += [cell.source for cell in cells if cell.cell_type == "code"]
+    assert lacking(sources, set(LOCK)) == set()
 
 
 @pytest.mark.parametrize(
@@ -86,9 +77,7 @@ def test_the_lock_names_all_that_is_imported():
     [("multiscale", ["cluster"]), ("coverbands", ["coverbands"]), ("companion", ["book"])],
 )
 def test_pyproject_names_all_that_a_package_imports(package, extras):
-    files = (ROOT / "lib" / package).rglob("*.py")
-    names = set().union(*(imports_of(path.read_text(encoding="utf-8")) for path in files))
-    assert {name for name in names if not packages_of(name) & needed(*extras)} == set()
+    assert lacking(sources_in(ROOT / "lib" / package), needed(*extras)) == set()
 
 
 @pytest.fixture(scope="module")

@@ -40,15 +40,8 @@ def test_missing_levels_are_crossed_out():
 
 def test_results_say_which_data_they_are_from():
     tags = pd.DataFrame(np.full((2, 3), 0.7), ["slow", "fast"], ["all", "0", "1"])
-    effects = pd.DataFrame(
-        {
-            "name": ["a", "b"],
-            "effect": [0.1, np.nan],
-            "low": [0, np.nan],
-            "high": [0.2, np.nan],
-            "verdict": ["holds", "missing"],
-        }
-    )
+    rows = [("a", 0.1, 0, 0.2, "holds"), ("b", np.nan, np.nan, np.nan, "missing")]
+    effects = pd.DataFrame(rows, columns=["name", "effect", "low", "high", "verdict"])
     for figure in (
         figures.architectures(pd.DataFrame(ROWS), "AUC", "data: d, 5 clips"),
         figures.timescales_of_tags(tags, "data: d, 5 clips"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import imported
 
 from companion.contents import toc_files
 from multiscale.identity import module_file, source_files
@@ -19,46 +20,34 @@ MODULES = [
     ".".join(path.relative_to(LIB).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted(LIB.rglob("*.py"))
 ]
-LAYERS = ("multiscale", "multiscale.datasets", "multiscale.study", "companion")
-"""A layer imports from itself and from those before it."""
-
-NO_METHOD = {"multiscale.progress", "multiscale.identity"}
-"""What coverbands may import of multiscale: nothing of the method."""
+BARRED = {
+    "coverbands": {"multiscale", "multiscale.datasets", "multiscale.study", "companion"},
+    "multiscale": {"coverbands", "multiscale.datasets", "multiscale.study", "companion"},
+    "multiscale.datasets": {"multiscale.study", "companion"},
+    "multiscale.study": {"companion"},
+    "companion": set(),
+}
+"""What each layer must not import."""
 
 DRAWING = {"matplotlib", "seaborn", "plotly", "IPython", "myst_nb"}
 MACHINE_PATH = re.compile(r"/(?:home|Users|root|tmp|work|mnt)/|[A-Z]:\\")
-
-
-def imported(path: Path) -> set[str]:
-    """Dotted names that a file imports, wherever in the file."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} imports relatively; write the whole name"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
 
 
 def layer(name: str) -> str:
     """The layer or package that a dotted name belongs to."""
     parts = name.split(".")
     two = ".".join(parts[:2])
-    return two if two in LAYERS else parts[0]
+    return two if two in BARRED else parts[0]
+
+
+def imports_of(module: str) -> set[str]:
+    return imported(module_file(module).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_one_way(module):
-    names = imported(module_file(module))
-    if layer(module) == "coverbands":
-        ours = {name for name in names if layer(name) in LAYERS}
-        assert {name for name in ours if ".".join(name.split(".")[:2]) not in NO_METHOD} == set()
-        return
-    below = LAYERS[LAYERS.index(layer(module)) + 1 :]
-    if layer(module) == "multiscale":
-        below = (*below, "coverbands")
-    assert {name for name in names if layer(name) in below} == set()
+    barred = BARRED[layer(module)]
+    assert {name for name in imports_of(module) if layer(name) in barred} == set()
 
 
 def test_tagging_and_similarity_never_meet():
@@ -68,7 +57,7 @@ def test_tagging_and_similarity_never_meet():
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) != "companion"])
 def test_only_the_companion_draws_and_plays(module):
-    assert {name.split(".")[0] for name in imported(module_file(module))} & DRAWING == set()
+    assert {name.split(".")[0] for name in imports_of(module)} & DRAWING == set()
 
 
 def test_the_readme_table_names_what_exists():

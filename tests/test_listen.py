@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import replace
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import SAMPLE_RATE, make_clip
 
 from companion import listen
 from multiscale.datasets import ClipDataset
@@ -20,16 +19,12 @@ from multiscale.datasets import ClipDataset
 @pytest.fixture
 def music(tmp_path):
     """Two clips, one of which little is known of."""
-    rows = []
-    for index, (artist, title, licence) in enumerate(
-        [("Anna <Blume>", "One & two", "CC0"), (None, "", "")]
-    ):
-        path = f"{index}.wav"
-        soundfile.write(tmp_path / path, 0.1 * make_clip(index), SAMPLE_RATE)
-        row = {"path": path, "split": "train", "artist": artist, "title": title}
-        rows.append({**row, "licence": licence})
-    tags = np.zeros((2, 0), bool)
-    return ClipDataset("made up", tmp_path, pd.DataFrame(rows), tags, (), SAMPLE_RATE, "")
+    rows = [("0.wav", "Anna <Blume>", "One & two", "CC0"), ("1.wav", None, "", "")]
+    clips = pd.DataFrame(rows, columns=["path", "artist", "title", "licence"])
+    for seed, path in enumerate(clips["path"]):
+        soundfile.write(tmp_path / path, 0.1 * made_up.clip(seed), made_up.RATE)
+    tags = np.array([[True], [False]])
+    return ClipDataset("made up", tmp_path, clips, tags, ("calm",), made_up.RATE, "")
 
 
 def sound(player) -> np.ndarray:
@@ -37,20 +32,21 @@ def sound(player) -> np.ndarray:
     return soundfile.read(io.BytesIO(base64.b64decode(inside)))[0]
 
 
+def captions(html) -> list[str]:
+    return re.findall("<figcaption>(.*?)</", html.data)
+
+
 def test_a_clip_is_credited_as_far_as_it_is_known(music):
-    told = [listen.credit(row) for _, row in music.clips.iterrows()]
-    assert told[0] == "Anna <Blume>, One & two (CC0)"
-    assert told[1] == "artist unknown, untitled (terms not stated)"
-
-
-def test_a_player_of_a_clip_says_what_it_is_and_whose(music):
-    player = listen.clip(music, 0, "nearest")
-    assert "nearest: Anna &lt;Blume&gt;, One &amp; two (CC0)" in player.data
+    pair = listen.players(listen.clip(music, 0, "nearest"), listen.clip(music, 1))
+    assert captions(pair) == [
+        "nearest: Anna &lt;Blume&gt;, One &amp; two (CC0)",
+        "artist unknown, untitled (terms not stated)",
+    ]
 
 
 def test_a_player_sounds_and_is_as_long_as_asked(music):
     heard = sound(listen.clip(music, 1, seconds=2.0))
-    assert len(heard) == pytest.approx(2 * SAMPLE_RATE, abs=3000)  # MP3 has frames
+    assert len(heard) == pytest.approx(2 * made_up.RATE, abs=3000)  # MP3 has frames
     assert np.sqrt(np.mean(heard**2)) == pytest.approx(listen.LOUDNESS, rel=0.3)
 
 
@@ -60,12 +56,8 @@ def test_a_quiet_clip_may_stay_quiet(music):
 
 
 def test_ranked_clips_tell_rank_artist_probability_and_truth(music):
-    tagged = replace(music, tags=np.array([[True], [False]]), tag_names=("calm",))
     scores = np.array([[0.25], [0.5]])
-    told = re.findall(
-        "<figcaption>(.*?)</", listen.ranked(tagged, [1, 0], "calm", scores, [0, 1]).data
-    )
-    assert told == [
+    assert captions(listen.ranked(music, [1, 0], "calm", scores, [0, 1])) == [
         "1. artist unknown: p = 0.50, does not carry it",
         "2. Anna &lt;Blume&gt;: p = 0.25, carries the tag",
     ]

@@ -4,13 +4,13 @@ import io
 import os
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
+import made_up
 import pandas as pd
 import pytest
 import soundfile
-from conftest import SAMPLE_RATE, make_clip
+from made_up import zipped
 
 from multiscale import datasets
 
@@ -45,10 +45,10 @@ TABLES = {
 
 def sound(seed: int, seconds: float = 30.0, **comments: str) -> bytes:
     target = io.BytesIO()
-    with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1, "VORBIS", format="OGG") as file:
+    with soundfile.SoundFile(target, "w", made_up.RATE, 1, "VORBIS", format="OGG") as file:
         for name, value in comments.items():
             setattr(file, name, value)
-        file.write(make_clip(seed, seconds))
+        file.write(made_up.clip(seed, seconds))
     return target.getvalue()
 
 
@@ -63,24 +63,14 @@ def build(deb: Path, members: dict[str, bytes]) -> None:
             tar.addfile(member, io.BytesIO(data))
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return target.getvalue()
-
-
 @pytest.fixture
 def source(tmp_path, monkeypatch):
     """Folder that apt's stand-in takes packages from: six tracks of a clip each, and four."""
-    programs, folder = tmp_path / "bin", tmp_path / "source"
-    programs.mkdir()
+    folder = tmp_path / "source"
     folder.mkdir()
-    for name, text in PROGRAMS.items():
-        (programs / name).write_text(f"#!/bin/sh\n{text}")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    for name, script in PROGRAMS.items():
+        made_up.program(tmp_path / "bin" / name, script)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     monkeypatch.setenv("SOURCE", str(folder))
     monkeypatch.setattr(soundtracks, "table", TABLES.__getitem__)
     small = {f"./music/{i}.ogg": sound(i, artist="Alex  Almarza") for i in range(6)}
