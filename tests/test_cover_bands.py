@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
-from conftest import SAMPLE_RATE, make_clip
 
 import coverbands
 from multiscale import datasets
@@ -14,6 +13,12 @@ from multiscale.config import ParameterError
 from multiscale.datasets import DatasetSettings
 
 SETTINGS = DatasetSettings(n_clips=4, clip_seconds=5, n_tags=2, seed=3)
+ROWS = [
+    ("c0", "clips/0.flac", "train", "band 0", "flute;slow"),
+    ("c1", "clips/1.flac", "train", "band 1", "flute;loud"),
+    ("c2", "clips/2.flac", "valid", "band 0", "slow"),
+    ("c3", "clips/3.flac", "test", "band 1", ""),
+]
 
 
 @pytest.fixture
@@ -23,16 +28,10 @@ def calls(home, monkeypatch) -> list[dict]:
 
     def render(n_clips, seed, folder, **how):
         asked.append({"n_clips": n_clips, "seed": seed, **how})
-        (folder / "clips").mkdir(parents=True, exist_ok=True)
-        rows = []
-        for number in range(n_clips):
-            path = f"clips/{number}.flac"
-            soundfile.write(folder / path, make_clip(number, how["clip_seconds"]), SAMPLE_RATE)
-            split = ("train", "train", "valid", "test")[number]
-            tags = ("flute;slow", "flute;loud", "slow", "")[number]
-            rows.append((f"c{number}", path, split, f"band {number % 2}", tags))
-        columns = ["clip", "path", "split", "artist", "tags"]
-        pd.DataFrame(rows, columns=columns).to_csv(folder / "clips.csv", index=False)
+        table = pd.DataFrame(ROWS[:n_clips], columns=["clip", "path", "split", "artist", "tags"])
+        for number, path in enumerate(table["path"]):
+            made_up.song(folder / path, how["clip_seconds"], number)
+        table.to_csv(folder / "clips.csv", index=False)
         return pd.read_csv(folder / "clips.csv", index_col="clip", keep_default_na=False)
 
     monkeypatch.setattr(coverbands, "render", render)
@@ -41,12 +40,12 @@ def calls(home, monkeypatch) -> list[dict]:
 
 def test_what_is_rendered_is_a_data_set(calls):
     dataset = datasets.load(SETTINGS, n_workers=3)
-    assert (dataset.name, dataset.sample_rate, len(dataset)) == ("cover_bands", SAMPLE_RATE, 4)
+    assert (dataset.name, dataset.sample_rate, len(dataset)) == ("cover_bands", 16_000, 4)
     assert list(dataset.clips.index) == ["c0", "c1", "c2", "c3"]
     assert list(dataset.clips.columns) == ["path", "split", "artist"]
     assert dataset.tag_names == ("flute", "loud"), "most frequent in train, ties by name"
     np.testing.assert_array_equal(dataset.tags[:, 0], [True, True, False, False])
-    np.testing.assert_allclose(dataset[1], make_clip(1, 5), atol=1e-4)
+    np.testing.assert_allclose(dataset[1], made_up.clip(1, 5), atol=1e-4)
     assert list(dataset.skipped.columns) == ["path", "reason"]
     (asked,) = calls
     asked.pop("progress")
@@ -67,6 +66,13 @@ def test_what_is_there_is_not_rendered_again(calls):
 def test_a_share_of_the_pieces(calls):
     datasets.prepare_part(SETTINGS, 1, 3)
     assert (calls[0]["part"], calls[0]["n_parts"]) == (1, 3)
+
+
+def test_a_missing_package_is_named_with_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(coverbands, "PACKAGES", ("numpy", "no-such-synthesiser"))
+    wanted = "dataset: expected the package no-such-synthesiser, .* --no-deps tinysoundfont"
+    with pytest.raises(ParameterError, match=wanted):
+        datasets.load(SETTINGS)
 
 
 def test_numbers_of_clips(home):

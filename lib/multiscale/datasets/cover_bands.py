@@ -8,7 +8,7 @@ renders them.
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +25,6 @@ NOTICE = (
     "'licence'), played by invented bands through the soundfont TimGM6mb (Tim Brechbill, GPL-2)."
 )
 
-
 DATA = (".csv", ".yaml")
 """Endings of the tables that the clips are made from."""
 
@@ -37,7 +36,7 @@ class Source:
         self.settings = settings
         beside = Path(coverbands.__file__).parent.iterdir()
         made_by = [path.read_text("utf-8") for path in sorted(beside) if path.suffix in DATA]
-        made_by += [f"{name} {version(name)}" for name in coverbands.PACKAGES]
+        made_by += [f"{name} {_version(name)}" for name in coverbands.PACKAGES]
         made_by += [code_digest("coverbands"), str((settings.seed, settings.clip_seconds))]
         rendering = digest("\n".join(made_by))
         self.folder = data_home() / "datasets" / f"cover_bands-{rendering}"
@@ -83,3 +82,14 @@ class Source:
             return coverbands.render(self.n_clips(), self.settings.seed, self.folder, **how)
         except ValueError as error:
             raise ParameterError(str(error)) from error
+
+
+def _version(package: str) -> str:
+    """Version of a package that the music is made with; a ParameterError if it is missing."""
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        raise ParameterError(
+            f"dataset: expected the package {package}, which cover_bands are rendered with, got "
+            "none: pip install music21 pretty_midi && pip install --no-deps tinysoundfont"
+        ) from error
