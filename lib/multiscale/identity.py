@@ -24,18 +24,7 @@ SILENT = {"multiscale.progress", "multiscale.identity"}
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, and move it there if all went well.
-
-    Parameters
-    ----------
-    path : Path
-        The file to be.
-
-    Yields
-    ------
-    Path
-        Where to write.
-    """
+    """Give a temporary path beside ``path``, and move it there if all went well."""
     temporary = path.with_name(f".writing-{uuid.uuid4().hex}{path.suffix}")
     try:
         # Others may read what a plain file lets them; some libraries write for their owner alone.
@@ -49,23 +38,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def source_files(module: str) -> dict[str, Path]:
-    """Modules of this project that a module reaches by import, itself among them.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name, such as "multiscale.features".
-
-    Returns
-    -------
-    dict of str to Path
-        Dotted name -> file, by name.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If there is no such module here.
-    """
+    """Modules of this project that a module reaches by import, with itself: dotted name -> file."""
     if module_file(module) is None:
         raise ModuleNotFoundError(f"module: expected one below {ROOT}, got {module!r}")
     found, queue = set(), [module]
@@ -79,35 +52,13 @@ def source_files(module: str) -> dict[str, Path]:
 
 @lru_cache
 def module_digests(module: str) -> dict[str, str]:
-    """Hash of the code of each module that a module reaches, without comments and docstrings.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name.
-
-    Returns
-    -------
-    dict of str to str
-        Dotted name -> hash.
-    """
+    """Hash of the code of each module that a module reaches, without comments and docstrings."""
     return {name: _digest(path) for name, path in source_files(module).items()}
 
 
 @lru_cache
 def code_digest(*modules: str) -> str:
-    """Hash of the code of some modules and of all they reach, without comments and docstrings.
-
-    Parameters
-    ----------
-    *modules : str
-        Dotted names.
-
-    Returns
-    -------
-    str
-        The same whatever their order.
-    """
+    """Hash of the code of some modules, in any order, and of all they reach."""
     reached = {name: value for module in modules for name, value in module_digests(module).items()}
     return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
 
@@ -145,15 +96,12 @@ def _digest(path: Path) -> str:
     """Hash of a module's syntax tree, docstrings left out."""
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [statement for statement in body if not _is_bare_string(statement)]
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [statement for statement in node.body if not _is_bare_string(statement)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _is_bare_string(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+    value = getattr(statement, "value", None)
+    is_string = isinstance(value, ast.Constant) and isinstance(value.value, str)
+    return is_string and isinstance(statement, ast.Expr)
