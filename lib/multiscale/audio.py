@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from multiscale.config import AudioError
+from multiscale.config import SAMPLE_RATE, AudioError
 
 
-def load(path: str | Path, sample_rate: int = 16_000) -> np.ndarray:
+def load(path: str | Path, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Decode a file (WAV, FLAC, Ogg, MP3, ...) to mono at ``sample_rate``, (n_samples,) float32."""
     path = Path(path)
     if not path.is_file():
@@ -35,26 +35,11 @@ def resample(signal: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 
 
 def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.ndarray:
-    """A signal as (n_samples,) float32 mono, if it can be used.
+    """A signal (n_samples,) or (n_samples, n_channels) as (n_samples,) float32, if it can be used.
 
-    Parameters
-    ----------
-    signal : array-like of shape (n_samples,) or (n_samples, n_channels)
-        Audio; several channels are averaged, integers are taken as PCM.
-    min_samples : int, default=1
-        Least length accepted.
-    name : str, default="audio"
-        What to call it in an error: the file or the clip.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float32
-        The mono signal.
-
-    Raises
-    ------
-    AudioError
-        If it is empty, too short, not numeric, has more than two axes, or is not finite.
+    Channels are averaged, and integers are taken as PCM. What is empty or shorter than
+    ``min_samples``, not numeric, of more axes, channels first, or not finite is an AudioError,
+    which begins with ``name``: the file or the clip.
     """
     signal = np.asarray(signal)
     if signal.dtype.kind not in "fiu":
@@ -63,7 +48,7 @@ def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.n
         raise AudioError(
             f"{name}: expected shape (n_samples,) or (n_samples, n_channels), got {signal.shape}"
         )
-    if signal.ndim == 2 and signal.shape[1] > signal.shape[0] > 0:
+    if signal.ndim == 2 and signal.shape[1] > len(signal) > 0:
         raise AudioError(
             f"{name}: expected time first, (n_samples, n_channels), got {signal.shape}"
         )

@@ -1,9 +1,9 @@
-"""The paper's choices and settings, the errors that guard them, the device and the data home."""
+"""The paper's numbers and settings, the errors that guard them, the device and the data home."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
 Dictionary = Literal["pca"] | Annotated[int, Field(ge=1)]
+
+SAMPLE_RATE = 16_000
+"""Hz (§4.1)."""
+
+N_LEVELS = 6
+"""Timescales (§4.1)."""
+
+POOLING_LENGTH = 128
+"""Level-0 frames per pooling window, about 4 s (§4.1)."""
+
+EXPLAINED_VARIANCE_RATIO = 0.99
+"""Share of the variance that whitening keeps (§2.1)."""
 
 REPRESENTATIONS = ("multiresolution", "gaussian", "laplacian")
 """The three multiscale representations of §3."""
@@ -71,19 +83,19 @@ def validated(model: type[Settings], values: dict, where: str) -> Settings:
 
 
 class SpectrogramSettings(Settings):
-    """Log-mel spectrogram of §4.1.
+    """Log-mel spectrogram of §4.1; what the paper leaves open is in the decision register."""
 
-    The paper gives the rate, window, hop and number of mel components; the rest is open and
-    listed in the decision register.
-    """
-
-    sample_rate: int = Field(16_000, ge=1000, description="Hz (§4.1)")
+    sample_rate: int = Field(SAMPLE_RATE, ge=1000, description="Hz (§4.1)")
     n_fft: int = Field(1024, ge=16, description="window at level 0, samples: 64 ms (§4.1)")
     hop_length: int = Field(512, ge=1, description="hop, samples: 32 ms (§4.1)")
     n_mels: int = Field(200, ge=2, description="mel components (§4.1)")
     fmin: float = Field(0.0, ge=0, description="lowest mel edge, Hz (open)")
     fmax: float | None = Field(None, gt=0, description="highest mel edge, Hz; None: Nyquist (open)")
     log_constant: float = Field(10_000.0, gt=0, description="C in log(1 + C x) (open)")
+
+
+PAPERS = SpectrogramSettings()
+"""The paper's spectrogram."""
 
 
 class TrainingSettings(Settings):
@@ -107,10 +119,7 @@ def check_architecture(
     double_hop: bool = False,
 ) -> None:
     """Refuse an architecture that cannot be built, before any work starts."""
-    if representation not in REPRESENTATIONS:
-        raise ParameterError(
-            f"representation: expected one of {', '.join(REPRESENTATIONS)}, got {representation!r}"
-        )
+    check_choice("representation", representation, REPRESENTATIONS)
     if dictionary != "pca" and not _is_positive_int(dictionary):
         raise ParameterError(f"dictionary: expected 'pca' or a number of means, got {dictionary!r}")
     check_counts(window_length=window_length, n_levels=n_levels, pooling_length=pooling_length)
@@ -127,6 +136,14 @@ def check_architecture(
             f"window_length: expected at most {coarsest} (the frames of a pooling window at "
             f"level {n_levels - 1}), got {window_length}"
         )
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Refuse what is not among the choices."""
+    choices = tuple(choices)
+    if value not in choices:
+        told = ", ".join(str(choice) for choice in choices)
+        raise ParameterError(f"{name}: expected one of {told}, got {value!r}")
 
 
 def check_counts(**counts: int) -> None:
@@ -159,7 +176,5 @@ def select_device(name: str = "auto"):
 
 def data_home() -> Path:
     """Folder for data sets and results: ``$MULTISCALE_HOME``, else the user's cache."""
-    return Path(
-        os.environ.get("MULTISCALE_HOME")
-        or platformdirs.user_cache_path("multiscale", appauthor=False)
-    )
+    home = os.environ.get("MULTISCALE_HOME")
+    return Path(home or platformdirs.user_cache_path("multiscale", appauthor=False))

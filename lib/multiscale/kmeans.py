@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from multiscale.config import ParameterError, check_counts, select_device
+from multiscale.config import ParameterError, check_choice, check_counts, select_device
 
 ASSIGNMENTS = ("abs", "signed")
 
@@ -106,13 +106,9 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"n_means: expected at most n_samples={len(X)} means, got {self.n_means}"
             )
         rng = check_random_state(self.random_state)
-        device = select_device(self.device)
-        samples = torch.as_tensor(X, device=device)
-        means = _unit_rows(
-            torch.as_tensor(
-                rng.standard_normal((self.n_means, X.shape[1])), dtype=torch.float32, device=device
-            )
-        )
+        samples = torch.as_tensor(X, device=select_device(self.device))
+        drawn = rng.standard_normal((self.n_means, X.shape[1]))
+        means = _unit_rows(torch.as_tensor(drawn, dtype=torch.float32, device=samples.device))
         energy = samples.square().sum()
         self.n_repaired_ = 0
         path = []
@@ -154,12 +150,9 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return total, counts, explained
 
     def _repair(
-        self,
-        means: torch.Tensor,
-        counts: torch.Tensor,
-        samples: torch.Tensor,
-        rng: np.random.RandomState,
+        self, means: torch.Tensor, counts: torch.Tensor, samples: torch.Tensor, rng
     ) -> torch.Tensor:
+        """Move the means of no samples to samples drawn at random."""
         dead = torch.nonzero((counts == 0) | ~means.isfinite().all(1)).ravel()
         if len(dead) == 0:
             return means
@@ -170,10 +163,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _check_parameters(self) -> None:
         check_counts(n_means=self.n_means, n_iter=self.n_iter, batch_size=self.batch_size)
-        if self.assign not in ASSIGNMENTS:
-            raise ParameterError(
-                f"assign: expected one of {', '.join(ASSIGNMENTS)}, got {self.assign!r}"
-            )
+        check_choice("assign", self.assign, ASSIGNMENTS)
         if not isinstance(self.damping, Real) or not self.damping >= 0:
             raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from multiscale.config import AudioError, ParameterError, SpectrogramSettings
+from multiscale.config import PAPERS, AudioError, ParameterError, SpectrogramSettings
 
 CHUNK_SAMPLES = {"cpu": 2**21, "cuda": 2**27}
 """Samples of overlapping windows worked on at once: on a CPU what stays in its cache."""
@@ -24,7 +24,7 @@ MEL_BLOCK = 20
 
 def log_mel(
     signal: np.ndarray | torch.Tensor,
-    settings: SpectrogramSettings | None = None,
+    settings: SpectrogramSettings = PAPERS,
     n_fft: int | None = None,
     chosen: np.ndarray | None = None,
 ) -> torch.Tensor:
@@ -34,7 +34,7 @@ def log_mel(
     ----------
     signal : array-like of shape (n_samples,) or (n_clips, n_samples)
         Mono audio, float32, at ``settings.sample_rate``.
-    settings : SpectrogramSettings, optional
+    settings : SpectrogramSettings, default=PAPERS
         By default the paper's.
     n_fft : int, optional
         Window in samples; by default ``settings.n_fft``. Higher levels of the multiresolution
@@ -45,8 +45,8 @@ def log_mel(
     Returns
     -------
     Tensor of shape (n_frames, n_mels) or (n_clips, n_frames, n_mels), float32
-        Frame ``t`` is centred on sample ``t * hop_length``, whatever the window, so that all
-        resolutions have the same frames. ``n_frames = 1 + n_samples // hop_length``.
+        Frame ``t`` is centred on sample ``t * hop_length``, and ``n_frames = 1 + n_samples //
+        hop_length``, whatever the window, so that all resolutions have the same frames.
 
     Raises
     ------
@@ -58,7 +58,6 @@ def log_mel(
     Magnitude, log(1 + 10000 x), Slaney's mel scale and area norm, a Hann window and zeros
     beyond the ends are choices of ours; see the decision register.
     """
-    settings = settings or SpectrogramSettings()
     n_fft = n_fft or settings.n_fft
     signal = torch.as_tensor(signal, dtype=torch.float32)
     if signal.ndim not in (1, 2) or signal.numel() == 0:
@@ -66,7 +65,8 @@ def log_mel(
             "signal: expected shape (n_samples,) or (n_clips, n_samples) with samples in it, "
             f"got {tuple(signal.shape)}"
         )
-    frames = F.pad(signal, (n_fft // 2, n_fft // 2)).unfold(-1, n_fft, settings.hop_length)
+    padded = F.pad(signal, (n_fft // 2, (n_fft + 1) // 2))  # so n_samples + n_fft if odd, too
+    frames = padded.unfold(-1, n_fft, settings.hop_length)  # (..., n_frames, n_fft)
     if chosen is not None:
         frames = frames[..., torch.as_tensor(chosen, device=signal.device), :]
     window = torch.hann_window(n_fft, device=signal.device)
@@ -98,9 +98,8 @@ def mel_filter_bank(settings: SpectrogramSettings, n_fft: int) -> np.ndarray:
     return bank
 
 
-def mel_frequencies(settings: SpectrogramSettings | None = None) -> np.ndarray:
+def mel_frequencies(settings: SpectrogramSettings = PAPERS) -> np.ndarray:
     """Centre frequency of every mel component, shape (n_mels,), Hz."""
-    settings = settings or SpectrogramSettings()
     fmax = settings.fmax or settings.sample_rate / 2
     return librosa.mel_frequencies(settings.n_mels + 2, fmin=settings.fmin, fmax=fmax)[1:-1]
 
