@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.decomposition import PCA
 
-from multiscale.config import ParameterError
+from multiscale.config import EXPLAINED_VARIANCE_RATIO, ParameterError, check_choice
 
 POOLINGS = {
     "max": lambda code: code.amax(-1),
@@ -41,9 +41,8 @@ def pooling_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
             f"pooling_length: expected 1 to {level.shape[-2]}, the frames there are, "
             f"got {pooling_length}"
         )
-    n_windows = level.shape[-2] // pooling_length
-    whole = level[..., : n_windows * pooling_length, :]
-    return whole.reshape(*level.shape[:-2], n_windows, pooling_length, level.shape[-1])
+    n_whole = level.shape[-2] // pooling_length
+    return level[..., : n_whole * pooling_length, :].unflatten(-2, (n_whole, pooling_length))
 
 
 def frame_windows(level: torch.Tensor, window_length: int, pooling_length: int) -> torch.Tensor:
@@ -95,7 +94,7 @@ def _check_window(window_length: int, pooling_length: int) -> None:
 
 def fit_whitening(
     windows: np.ndarray,
-    explained_variance_ratio: float = 0.99,
+    explained_variance_ratio: float = EXPLAINED_VARIANCE_RATIO,
     floor: float = 1e-6,
     whiten: bool = True,
     damping: float = 0.0,
@@ -156,40 +155,21 @@ def check_whitening(explained_variance_ratio: float, damping: float) -> None:
 
 @dataclass(frozen=True)
 class Encoder:
-    """What one level has learned: whitening and dictionary, and their product.
+    """What one level has learned: whitening and dictionary, and their product."""
 
-    Attributes
-    ----------
-    components : ndarray of shape (n_components, n_values)
-        Principal components, rows of unit norm; ``n_values = window_length * n_mels``.
-    explained_variance : ndarray of shape (n_components,)
-        Variance along each, after floor and damping; ones without whitening.
-    mean : ndarray of shape (n_values,)
-        Mean window.
-    means : ndarray of shape (n_means, n_components) or None
-        The dictionary; None keeps the whitened components themselves (PMSC, §2.2).
-    window_length : int
-        Frames per window.
-    """
-
-    components: np.ndarray
-    explained_variance: np.ndarray
-    mean: np.ndarray
-    means: np.ndarray | None
-    window_length: int
+    components: np.ndarray  # (n_components, window_length * n_mels), rows of unit norm
+    explained_variance: np.ndarray  # (n_components,) after floor and damping; 1 if not whitened
+    mean: np.ndarray  # (window_length * n_mels,) the mean window
+    means: np.ndarray | None  # (n_means, n_components); None: the components themselves (PMSC)
+    window_length: int  # frames
 
     @classmethod
     def from_parts(
         cls, whitening: PCA, means: np.ndarray | None = None, window_length: int = 1
     ) -> Encoder:
         """Take a fitted whitening, and the dictionary learned from what it whitened."""
-        return cls(
-            whitening.components_,
-            whitening.explained_variance_,
-            whitening.mean_,
-            means,
-            window_length,
-        )
+        parts = (whitening.components_, whitening.explained_variance_, whitening.mean_)
+        return cls(*parts, means, window_length)
 
     @cached_property
     def weight(self) -> np.ndarray:
@@ -234,7 +214,8 @@ def encode(frames: torch.Tensor, encoder: Encoder) -> torch.Tensor:
 def encode_and_pool(
     level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: str = "max"
 ) -> torch.Tensor:
-    """Features of every pooling window (Fig. 1), (..., n_pooling_windows, n_features)."""
-    if pooling not in POOLINGS:
-        raise ParameterError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
-    return POOLINGS[pooling](encode(pooling_windows(level, pooling_length), encoder))
+    """Windows, encode, pool (Fig. 1): features, (..., n_pooling_windows, n_features)."""
+    check_choice("pooling", pooling, POOLINGS)
+    windows = pooling_windows(level, pooling_length)  # (..., pooling_length, n_mels)
+    code = encode(windows, encoder)  # (..., n_features, n_positions)
+    return POOLINGS[pooling](code)  # (..., n_features)

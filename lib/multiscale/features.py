@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,20 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from multiscale import audio
 from multiscale.config import (
+    EXPLAINED_VARIANCE_RATIO,
+    N_LEVELS,
+    PAPERS,
+    POOLING_LENGTH,
     ParameterError,
     SpectrogramSettings,
-    check_architecture,
+    check_choice,
     check_counts,
     select_device,
 )
 from multiscale.encoding import POOLINGS, Encoder, check_whitening, encode_and_pool, fit_whitening
 from multiscale.kmeans import ASSIGNMENTS, SphericalKMeans
-from multiscale.representations import Clips, Representation, check_any
+from multiscale.representations import Clips, Representation
 
 PARTS = ("components", "explained_variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
@@ -33,11 +35,8 @@ PARTS = ("components", "explained_variance", "mean", "means")
 OF_LEVELS = ("representation", "n_levels", "pooling_length", "kernel", "double_hop", "spectrogram")
 """Parameters that learners must have in common to share a pass over the audio."""
 
-CHOICES = {
-    "pooling": tuple(POOLINGS),
-    "clip_summary": (None, "mean", "max"),
-    "assign": ASSIGNMENTS,
-}
+OF_WHITENING = ("window_length", "explained_variance_ratio", "whiten", "whitening_damping")
+"""Parameters that learners of one pass must have in common to share a whitening."""
 
 
 class MultiscaleFeatures(TransformerMixin, BaseEstimator):
@@ -77,7 +76,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
     clip_summary : {None, "mean", "max"}, default=None
         None keeps every pooling window of a clip, as §4.2 trains on; "mean" or "max" gives one
         row per clip, for any scikit-learn classifier that follows.
-    spectrogram : SpectrogramSettings, optional
+    spectrogram : SpectrogramSettings
         Of level 0; by default the paper's.
     batch_size : int, default=8
         Clips worked on at once.
@@ -110,10 +109,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         window_length: int = 1,
         dictionary: int | str = 500,
         *,
-        n_levels: int = 6,
-        pooling_length: int = 128,
+        n_levels: int = N_LEVELS,
+        pooling_length: int = POOLING_LENGTH,
         pooling: str = "max",
-        explained_variance_ratio: float = 0.99,
+        explained_variance_ratio: float = EXPLAINED_VARIANCE_RATIO,
         whiten: bool = True,
         whitening_damping: float = 0.0,
         assign: str = "abs",
@@ -122,7 +121,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         n_windows: int = 50_000,
         n_iter: int = 20,
         clip_summary: str | None = None,
-        spectrogram: SpectrogramSettings | None = None,
+        spectrogram: SpectrogramSettings = PAPERS,
         batch_size: int = 8,
         device: str = "auto",
         random_state: int = 0,
@@ -169,36 +168,10 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         AudioError
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
-        self._check_parameters()
         self.check_windows(X)
-        samples = self._sample(X, [self.window_length])[self.window_length]
-        self.encoders_ = []
-        for windows, seed in zip(samples, self._seeds(), strict=True):  # level by level
-            whitening = self._fit_whitening(windows)
-            means = self._learn_means(whitening.transform(windows), seed)
-            self.encoders_.append(Encoder.from_parts(whitening, means, self.window_length))
-        return self._count(samples)
-
-    def _fit_whitening(self, windows: np.ndarray) -> PCA:
-        return fit_whitening(
-            windows,
-            self.explained_variance_ratio,
-            whiten=self.whiten,
-            damping=self.whitening_damping,
-        )
-
-    def _learn_means(self, whitened: np.ndarray, seed: int) -> np.ndarray | None:
-        """The dictionary (n_means, n_components) of a level; PCA has none but its components."""
-        if self.dictionary == "pca":
-            return None
-        kmeans = SphericalKMeans(
-            self.dictionary,
-            n_iter=self.n_iter,
-            assign=self.assign,
-            random_state=int(seed),
-            device=self.device,
-        )
-        return kmeans.fit(whitened.astype(np.float32)).means_
+        samples = self._sample(X, [self.window_length])[self.window_length]  # of every level
+        whitenings = self._fit_whitenings(samples)
+        return self._learn_dictionaries(samples, whitenings)
 
     def transform(self, X: Clips) -> np.ndarray:
         """Extract the features of clips.
@@ -218,11 +191,48 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         ParameterError, AudioError
             If there are no clips, or as :meth:`fit`.
         """
-        check_is_fitted(self)
-        return np.concatenate([self._encode_and_pool(levels) for levels in self._levels(X)])
+        return transform_many([self], X)[0]
+
+    def _sample(self, X: Clips, window_lengths: Iterable[int]) -> dict[int, list[np.ndarray]]:
+        """Windows of every level (§2.1, §3), by window length."""
+        options = (self.n_windows, self.random_state, self.batch_size, self.device)
+        return self._representation.sample(X, window_lengths, *options)
+
+    def _fit_whitenings(self, samples: list[np.ndarray]) -> list[PCA]:
+        """The whitening of every level (§2.1)."""
+        share, damping = self.explained_variance_ratio, self.whitening_damping
+        return [fit_whitening(w, share, whiten=self.whiten, damping=damping) for w in samples]
+
+    def _learn_dictionaries(
+        self, samples: list[np.ndarray], whitenings: list[PCA]
+    ) -> MultiscaleFeatures:
+        """Learn the dictionary of every level from its whitened windows (§2.2)."""
+        encoders = []
+        seeds = np.random.SeedSequence(self.random_state).generate_state(self.n_levels)
+        for windows, whitening, seed in zip(samples, whitenings, seeds, strict=True):
+            means = None  # of PCA, which has its components alone
+            if self.dictionary != "pca":
+                kmeans = SphericalKMeans(
+                    self.dictionary,
+                    n_iter=self.n_iter,
+                    assign=self.assign,
+                    random_state=int(seed),
+                    device=self.device,
+                )
+                means = kmeans.fit(whitening.transform(windows).astype(np.float32)).means_
+            encoders.append(Encoder.from_parts(whitening, means, self.window_length))
+        self.encoders_ = encoders  # not before all have been learned
+        self.sampled_ = [len(windows) for windows in samples]
+        return self
+
+    def _levels(self, X: Clips) -> Iterator[list[torch.Tensor]]:
+        """The levels of clips (§3), a batch at a time."""
+        representation = self._representation
+        batches = representation.batches(X, "features", self.batch_size, self.device)
+        return map(representation.levels, batches)
 
     def _encode_and_pool(self, levels: list[torch.Tensor]) -> np.ndarray:
-        """Features of a batch of clips: encode and pool every level, concatenate (Fig. 1)."""
+        """Encode and pool every level of a batch of clips, and concatenate (Fig. 1)."""
         lengths = self._representation.pooling_lengths
         # Clip by clip: the code of one, which is large, stays in the cache.
         pooled = [
@@ -234,46 +244,12 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     @property
     def _representation(self) -> Representation:
-        return Representation(
-            self.representation,
-            self.n_levels,
-            self.pooling_length,
-            self.kernel,
-            self.double_hop,
-            self.spectrogram or SpectrogramSettings(),
-        )
+        return Representation(*(getattr(self, name) for name in OF_LEVELS))
 
-    def _levels(self, X: Clips) -> Iterator[list[torch.Tensor]]:
-        """The levels of clips, a batch at a time."""
-        representation = self._representation
-        batches = representation.batches(X, "features", self.batch_size, self.device)
-        return map(representation.levels, batches)
-
-    def _sample(self, X: Clips, window_lengths: Iterable[int]) -> dict[int, list[np.ndarray]]:
-        """Windows of every level, by window length."""
-        options = (self.n_windows, self.random_state, self.batch_size, self.device)
-        return self._representation.sample(X, window_lengths, *options)
-
-    def _seeds(self) -> np.ndarray:
-        """A seed of K-means for every level."""
-        return np.random.SeedSequence(self.random_state).generate_state(self.n_levels)
-
-    def _count(self, samples: list[np.ndarray]) -> MultiscaleFeatures:
-        """Note what each level was learned from, and how many features it has."""
-        self.sampled_ = [len(windows) for windows in samples]
-        self.n_features_ = [len(encoder) for encoder in self.encoders_]
-        return self
-
-    def get_feature_names_out(self, input_features=None) -> np.ndarray:
-        """Names such as ``laplacian_l0_mean12``: representation, level, mean or component."""
-        check_is_fitted(self)
-        unit = "component" if self.dictionary == "pca" else "mean"
-        names = [
-            f"{self.representation}_l{level}_{unit}{index}"
-            for level, count in enumerate(self.n_features_)
-            for index in range(count)
-        ]
-        return np.array(names, dtype=object)
+    @property
+    def n_features_(self) -> list[int]:
+        """Features of each level; PCA keeps a different number at each."""
+        return [len(encoder) for encoder in self.encoders_]
 
     def save(self, path: str | Path) -> None:
         """Write parameters and dictionaries to one safetensors file, without pickle."""
@@ -297,43 +273,27 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             raise ParameterError(f"{path}: expected what MultiscaleFeatures.save wrote")
         arrays = load_file(str(path))
         parameters = json.loads(metadata["parameters"])
-        if parameters["spectrogram"] is not None:
-            parameters["spectrogram"] = SpectrogramSettings(**parameters["spectrogram"])
-        features = cls(**parameters)
+        spectrogram = SpectrogramSettings(**parameters.pop("spectrogram"))
+        features = cls(**parameters, spectrogram=spectrogram)
         features.encoders_ = [
             Encoder(*(arrays.get(f"level{level}.{part}") for part in PARTS), features.window_length)
             for level in range(features.n_levels)
         ]
         features.sampled_ = json.loads(metadata["sampled"])
-        features.n_features_ = [len(encoder) for encoder in features.encoders_]
         return features
 
-    def _check_parameters(self) -> None:
-        check_architecture(
-            self.representation,
-            self.window_length,
-            self.dictionary,
-            self.n_levels,
-            self.pooling_length,
-            self.double_hop,
-        )
-        check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
-        select_device(self.device)
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                told = ", ".join(str(choice) for choice in choices)
-                raise ParameterError(f"{name}: expected one of {told}, got {getattr(self, name)!r}")
-        check_whitening(self.explained_variance_ratio, self.whitening_damping)
-
     def check_windows(self, X: Clips) -> None:
-        """Refuse more means than there are windows, if all clips are as long as the first."""
-        check_any(X)
-        n_samples = len(audio.check(X[0], name="clip 0"))
+        """Refuse parameters out of range, and more means than there are windows to learn from."""
         representation = self._representation
-        n_positions = representation.pooling_lengths[-1] - self.window_length + 1
-        there = len(X) * representation.n_pooling_windows(n_samples) * n_positions
-        usable = min(self.n_windows, there)
-        if self.dictionary != "pca" and self.dictionary > usable > 0:
+        representation.check(self.window_length, self.dictionary)
+        check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
+        check_choice("pooling", self.pooling, POOLINGS)
+        check_choice("clip_summary", self.clip_summary, (None, "mean", "max"))
+        check_choice("assign", self.assign, ASSIGNMENTS)
+        check_whitening(self.explained_variance_ratio, self.whitening_damping)
+        select_device(self.device)
+        usable = min(self.n_windows, representation.n_windows(X, self.window_length))
+        if self.dictionary != "pca" and self.dictionary > usable:
             raise ParameterError(
                 f"dictionary: expected at most {usable} means (level {self.n_levels - 1} has "
                 f"that many windows to learn from), got {self.dictionary}"
@@ -344,19 +304,16 @@ def fit_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[Multiscal
     """Fit learners of one representation in one pass; each ends as if fitted alone."""
     _check_common(learners, *OF_LEVELS, "n_windows", "random_state")
     for learner in learners:
-        learner._check_parameters()
         learner.check_windows(X)
-        learner.encoders_ = []
     samples = learners[0]._sample(X, {learner.window_length for learner in learners})
-    for level, seed in enumerate(learners[0]._seeds()):
-        for (length, *_), group in groupby(sorted(learners, key=_kind), key=_kind):
-            alike = list(group)
-            whitening = alike[0]._fit_whitening(samples[length][level])
-            whitened = whitening.transform(samples[length][level])
-            for learner in alike:
-                means = learner._learn_means(whitened, seed)
-                learner.encoders_.append(Encoder.from_parts(whitening, means, length))
-    return [learner._count(samples[learner.window_length]) for learner in learners]
+    whitenings = {}  # of learners that whiten alike
+    for learner in learners:
+        windows = samples[learner.window_length]
+        alike = tuple(getattr(learner, name) for name in OF_WHITENING)
+        if alike not in whitenings:
+            whitenings[alike] = learner._fit_whitenings(windows)
+        learner._learn_dictionaries(windows, whitenings[alike])
+    return list(learners)
 
 
 def transform_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[np.ndarray]:
@@ -374,12 +331,6 @@ def transform_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[np.
 def _plain(value: SpectrogramSettings | np.generic) -> dict | int | float:
     """For JSON: settings, and numpy's numbers, as a grid search may give."""
     return value.model_dump() if isinstance(value, SpectrogramSettings) else value.item()
-
-
-def _kind(learner: MultiscaleFeatures) -> tuple[int, float, bool, float]:
-    """What learners that share a PCA have in common."""
-    share, damping = learner.explained_variance_ratio, learner.whitening_damping
-    return learner.window_length, share, learner.whiten, damping
 
 
 def _check_common(learners: Sequence[MultiscaleFeatures], *names: str) -> None:

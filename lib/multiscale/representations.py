@@ -22,10 +22,14 @@ import torch
 
 from multiscale import audio
 from multiscale.config import (
+    N_LEVELS,
+    PAPERS,
+    POOLING_LENGTH,
     AudioError,
     ParameterError,
     SpectrogramSettings,
     check_architecture,
+    check_choice,
     check_counts,
     select_device,
 )
@@ -37,8 +41,6 @@ Clips = Sequence[np.ndarray] | np.ndarray
 """Audio of equal lengths: shape (n_clips, n_samples), or a sequence of shapes (n_samples,)."""
 
 Kernel = tuple[float, ...]
-
-PAPERS = SpectrogramSettings()
 
 KERNELS = {
     "binomial": (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16),
@@ -53,8 +55,8 @@ KERNEL = KERNELS["binomial"]
 
 def multiresolution(
     signal: np.ndarray | torch.Tensor,
-    n_levels: int = 6,
-    settings: SpectrogramSettings | None = None,
+    n_levels: int = N_LEVELS,
+    settings: SpectrogramSettings = PAPERS,
     double_hop: bool = False,
 ) -> list[torch.Tensor]:
     """Mel-spectrograms (..., n_frames, n_mels) whose window doubles; the hop need not (§3.1)."""
@@ -65,27 +67,26 @@ def multiresolution(
 def resolution(
     signal: np.ndarray | torch.Tensor,
     level: int,
-    settings: SpectrogramSettings | None = None,
+    settings: SpectrogramSettings = PAPERS,
     double_hop: bool = False,
     chosen: np.ndarray | None = None,
 ) -> torch.Tensor:
     """One level of :func:`multiresolution`: all of its frames, or those chosen."""
-    settings = settings or SpectrogramSettings()
     hop = settings.hop_length * (2**level if double_hop else 1)
     settings = settings.model_copy(update={"hop_length": hop})
     return log_mel(signal, settings, settings.n_fft * 2**level, chosen)
 
 
 def gaussian_pyramid(
-    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6, kernel: Kernel = KERNEL
+    spectrogram: np.ndarray | torch.Tensor, n_levels: int = N_LEVELS, kernel: Kernel = KERNEL
 ) -> list[torch.Tensor]:
     """Each level is the one below, smoothed and subsampled by 2 in time (§3.2)."""
-    levels = [torch.as_tensor(spectrogram, dtype=torch.float32)]
     check_counts(n_levels=n_levels)
-    if levels[0].shape[-2] <= 2 ** (n_levels - 2):
+    levels = [torch.as_tensor(spectrogram, dtype=torch.float32)]
+    n_frames, too_few = levels[0].shape[-2], 2 ** (n_levels - 2)
+    if n_frames <= too_few:
         raise ParameterError(
-            f"n_levels: expected more than {2 ** (n_levels - 2)} frames for {n_levels} levels, "
-            f"got {levels[0].shape[-2]}"
+            f"n_levels: expected more than {too_few} frames for {n_levels} levels, got {n_frames}"
         )
     for _ in range(n_levels - 1):
         levels.append(downsample(levels[-1], kernel))
@@ -93,7 +94,7 @@ def gaussian_pyramid(
 
 
 def laplacian_pyramid(
-    spectrogram: np.ndarray | torch.Tensor, n_levels: int = 6, kernel: Kernel = KERNEL
+    spectrogram: np.ndarray | torch.Tensor, n_levels: int = N_LEVELS, kernel: Kernel = KERNEL
 ) -> list[torch.Tensor]:
     """Each Gaussian level minus the upsampled level above it; the top stays (§3.3)."""
     return difference(gaussian_pyramid(spectrogram, n_levels, kernel), kernel)
@@ -118,12 +119,8 @@ def reconstruct(laplacian: list[torch.Tensor], kernel: Kernel = KERNEL) -> list[
 def downsample(level: torch.Tensor, kernel: Kernel = KERNEL) -> torch.Tensor:
     """Smooth with a kernel of odd length and keep every second frame; the ends are repeated."""
     n_frames = level.shape[-2]
-    n_half = (n_frames + 1) // 2
     padded = _repeat_ends(level, len(kernel) // 2)
-    taps = (
-        weight * padded[..., tap : tap + 2 * n_half - 1 : 2, :] for tap, weight in enumerate(kernel)
-    )
-    return sum(taps)
+    return sum(weight * padded[..., k : k + n_frames : 2, :] for k, weight in enumerate(kernel))
 
 
 def upsample(level: torch.Tensor, n_frames: int, kernel: Kernel = KERNEL) -> torch.Tensor:
@@ -131,12 +128,8 @@ def upsample(level: torch.Tensor, n_frames: int, kernel: Kernel = KERNEL) -> tor
     reach = len(kernel) // 2
     padded = _repeat_ends(level, reach)
     spread = torch.stack([padded, torch.zeros_like(padded)], dim=-2).flatten(-3, -2)
-    # Frame 0 of the level stands at place 2 * reach of the spread one.
-    taps = (
-        2 * weight * spread[..., reach + tap : reach + tap + n_frames, :]
-        for tap, weight in enumerate(kernel)
-    )
-    return sum(taps)
+    spread = spread[..., reach:, :]  # frame 0 of the level now stands in the kernel's middle
+    return sum(2 * weight * spread[..., k : k + n_frames, :] for k, weight in enumerate(kernel))
 
 
 def _repeat_ends(level: torch.Tensor, n: int) -> torch.Tensor:
@@ -156,59 +149,59 @@ def pooling_lengths(
 class Representation:
     """A multiscale representation: the levels of clips, and windows sampled from them.
 
-    Attributes
-    ----------
-    name : {"laplacian", "gaussian", "multiresolution"}
-        Which of the three (§3).
-    n_levels : int
-        Number of timescales (§4.1).
-    pooling_length : int
-        Level-0 frames per pooling window; an incomplete last one is dropped (our choice).
-    kernel : {"binomial", "triangle", "wide"}
-        Smoothing kernel of the pyramids (open in the paper).
-    double_hop : bool
-        Whether the hop of the multiresolution spectrogram doubles with its window (§3.1).
-    spectrogram : SpectrogramSettings
-        Of level 0; by default the paper's.
-
-    Raises
-    ------
-    ParameterError
-        If a value is out of range.
+    The fields are those of :class:`~multiscale.features.MultiscaleFeatures`; a value out of range
+    is a ParameterError.
     """
 
     name: str = "laplacian"
-    n_levels: int = 6
-    pooling_length: int = 128
+    n_levels: int = N_LEVELS
+    pooling_length: int = POOLING_LENGTH
     kernel: str = "binomial"
     double_hop: bool = False
     spectrogram: SpectrogramSettings = PAPERS
 
     def __post_init__(self) -> None:
-        check_architecture(self.name, 1, "pca", self.n_levels, self.pooling_length, self.double_hop)
-        if self.kernel not in KERNELS:
-            raise ParameterError(
-                f"kernel: expected one of {', '.join(KERNELS)}, got {self.kernel!r}"
-            )
+        self.check()
+        check_choice("kernel", self.kernel, KERNELS)
+
+    def check(self, window_length: int = 1, dictionary: int | str = "pca") -> None:
+        """Refuse windows, or a dictionary, that cannot be made of it."""
+        shape = (self.n_levels, self.pooling_length, self.double_hop)
+        check_architecture(self.name, window_length, dictionary, *shape)
 
     @property
     def pooling_lengths(self) -> list[int]:
         """Frames of a pooling window at each level."""
         return pooling_lengths(self.name, self.n_levels, self.pooling_length, self.double_hop)
 
+    @property
+    def min_samples(self) -> int:
+        """Samples of the shortest clip that has a whole pooling window."""
+        return (self.pooling_length - 1) * self.spectrogram.hop_length
+
+    def n_frames(self, n_samples: int) -> int:
+        """Level-0 frames of a clip of so many samples."""
+        return 1 + n_samples // self.spectrogram.hop_length
+
     def n_pooling_windows(self, n_samples: int) -> int:
-        """Whole pooling windows in a clip of so many samples."""
-        return (1 + n_samples // self.spectrogram.hop_length) // self.pooling_length
+        """Whole pooling windows in such a clip; an incomplete last one is dropped (our choice)."""
+        return self.n_frames(n_samples) // self.pooling_length
+
+    def n_windows(self, X: Clips, window_length: int) -> int:
+        """Windows there are at the coarsest level, if all clips are as long as the first."""
+        check_any(X)
+        n_samples = len(audio.check(X[0], self.min_samples, name="clip 0"))
+        n_positions = self.pooling_lengths[-1] - window_length + 1
+        return len(X) * self.n_pooling_windows(n_samples) * n_positions
 
     def levels(self, clips: np.ndarray | torch.Tensor) -> list[torch.Tensor]:
         """Levels (..., n_frames, n_mels) of one clip or several, cut to whole pooling windows."""
         clips = torch.as_tensor(clips, dtype=torch.float32)
         n_whole = self.n_pooling_windows(clips.shape[-1])
         if n_whole == 0:
-            n_frames = 1 + clips.shape[-1] // self.spectrogram.hop_length
             raise ParameterError(
-                f"pooling_length: expected at most {n_frames}, the frames there are, "
-                f"got {self.pooling_length}"
+                f"pooling_length: expected at most {self.n_frames(clips.shape[-1])}, "
+                f"the frames there are, got {self.pooling_length}"
             )
         if self.name == "multiresolution":
             levels = multiresolution(clips, self.n_levels, self.spectrogram, self.double_hop)
@@ -227,32 +220,11 @@ class Representation:
         batch_size: int = 8,
         device: str = "auto",
     ) -> dict[int, list[np.ndarray]]:
-        """Windows to learn from, drawn from all clips in one pass over the audio (§2.1).
+        """Windows to learn from (§2.1), drawn from all clips in one pass over the audio.
 
-        Parameters
-        ----------
-        X : array of shape (n_clips, n_samples), or sequence of arrays of shape (n_samples,)
-            Audio of equal lengths.
-        window_lengths : iterable of int
-            Frames per window (§3.4).
-        n_windows : int
-            Windows wanted of each level, an equal share from every clip.
-        random_state : int, default=0
-            Seed of the draw, which is the same whatever the next two.
-        batch_size : int, default=8
-            Clips worked on at once.
-        device : str, default="auto"
-            Torch device.
-
-        Returns
-        -------
-        dict of int to list of ndarray of shape (n_windows or fewer, window_length * n_mels)
-            For each window length the windows of every level, float32.
-
-        Raises
-        ------
-        ParameterError, AudioError
-            If there are no clips, or one cannot be used, is too short, or of another length.
+        Window length -> for every level (n_windows or fewer, window_length * n_mels) float32, an
+        equal share from every clip. The draw depends on ``random_state`` alone: neither on the
+        size of a batch, nor on the device, nor on the other window lengths.
         """
         # A stream for each window length, so that one is drawn alike in any company.
         streams = {w: np.random.default_rng([random_state, w]) for w in sorted(window_lengths)}
@@ -270,7 +242,7 @@ class Representation:
         return {w: [np.concatenate(level) for level in levels] for w, levels in drawn.items()}
 
     def _windows(
-        self, source: tuple[torch.Tensor, ...], level: int, frames: np.ndarray
+        self, source: Sequence[torch.Tensor], level: int, frames: np.ndarray
     ) -> np.ndarray:
         """Windows made of those frames of a level, from a clip's levels or from its audio."""
         if len(frames) == 0:
@@ -282,19 +254,15 @@ class Representation:
             chosen = source[level][torch.as_tensor(frames.ravel(), device=source[level].device)]
         return chosen.reshape(len(frames), -1).cpu().numpy()
 
-    def batches(
-        self, X: Clips, what: str = "clips", batch_size: int = 8, device: str = "auto"
-    ) -> Iterator[torch.Tensor]:
+    def batches(self, X: Clips, what: str, batch_size: int, device: str) -> Iterator[torch.Tensor]:
         """Tensors (n_clips, n_samples) of at most ``batch_size`` clips, checked, equally long."""
-        check_any(X)
         device = select_device(device)
-        # The frame count is 1 + n_samples // hop, so this many samples fill a pooling window.
-        least = (self.pooling_length - 1) * self.spectrogram.hop_length
+        check_any(X)
         n_samples = None
         for start in progress(range(0, len(X), batch_size), desc=f"{self.name} {what}"):
             batch = []
             for index in range(start, min(start + batch_size, len(X))):
-                clip = audio.check(X[index], least, name=f"clip {index}")
+                clip = audio.check(X[index], self.min_samples, name=f"clip {index}")
                 n_samples = n_samples or len(clip)
                 if len(clip) != n_samples:
                     raise AudioError(
