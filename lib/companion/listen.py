@@ -30,6 +30,12 @@ from multiscale.spectrogram import log_mel, mel_filter_bank
 LOUDNESS = 0.08
 """Root mean square that a player without ``keep_level`` is brought to."""
 
+STRENGTH = 3.0
+"""By how much the band that changes most changes where a feature is heard, in log amplitude."""
+
+N_CONSIDERED = 24
+"""Clips, from the start, among which a lively one is looked for."""
+
 
 def player(
     signal: np.ndarray,
@@ -67,8 +73,7 @@ def player(
         signal = signal * (LOUDNESS / max(float(np.sqrt(np.mean(signal**2))), 1e-6))
     source = _source(_mp3(np.clip(signal, -1, 1), sample_rate))
     return HTML(
-        '<figure class="player"><figcaption>'
-        f"{html.escape(caption)}</figcaption>"
+        f'<figure class="player"><figcaption>{html.escape(caption)}</figcaption>'
         f'<audio controls preload="metadata" src="{source}"></audio></figure>'
     )
 
@@ -146,32 +151,25 @@ def vocode(
     level: np.ndarray | torch.Tensor,
     n_frames: int,
     mean: np.ndarray | torch.Tensor | None = None,
-    settings: SpectrogramSettings | None = None,
-    seed: int = 0,
 ) -> np.ndarray:
     """Make a level audible: noise, shaped in time and frequency as the level says.
 
     Parameters
     ----------
     level : array-like of shape (n_level_frames, n_mels)
-        Log-mel values of one level of a representation.
+        Log-mel values of one level of a representation, as the paper's settings make it.
     n_frames : int
         Frames at level 0; the level is stretched to them by straight lines.
     mean : array-like of shape (n_mels,), optional
         Added to every frame; the mean spectrum, for a Laplacian level, which is a difference.
-    settings : SpectrogramSettings, optional
-        Of level 0; by default the paper's.
-    seed : int, default=0
-        Of the noise.
 
     Returns
     -------
     ndarray of shape (n_samples,), float32
         Whatever the level has kept is heard; what it has lost is not.
     """
-    settings = settings or SpectrogramSettings()
-    level = np.asarray(level, np.float64)
-    level = level if mean is None else level + np.asarray(mean, np.float64)
+    settings = SpectrogramSettings()
+    level = np.asarray(level, np.float64) + (0 if mean is None else np.asarray(mean, np.float64))
     # Frame t of level l is centred on frame 2^l t of level 0.
     stretch = 2 ** round(np.log2(n_frames / len(level)))
     centres = np.arange(len(level)) * stretch
@@ -181,7 +179,7 @@ def vocode(
     per_bin = (bank / bank.sum(axis=1, keepdims=True)).T @ magnitude
     # Undo the area norm of the filters, and the overlap of neighbours.
     per_bin /= np.maximum((bank.T @ np.ones(len(bank)))[:, None], bank.max() / 100)
-    noise = np.random.default_rng(seed).standard_normal((n_frames - 1) * settings.hop_length)
+    noise = np.random.default_rng(0).standard_normal((n_frames - 1) * settings.hop_length)
     carrier = librosa.stft(noise, n_fft=settings.n_fft, hop_length=settings.hop_length)
     phase = carrier[:, :n_frames] / np.maximum(np.abs(carrier[:, :n_frames]), 1e-9)
     signal = librosa.istft(per_bin * phase, hop_length=settings.hop_length)
@@ -194,7 +192,6 @@ def feature(
     level: int = 0,
     *,
     mean: np.ndarray | None = None,
-    strength: float = 3.0,
 ) -> np.ndarray:
     """Make a learned feature audible: the mean window without it and with it, in turn.
 
@@ -208,8 +205,6 @@ def feature(
         Level of a pyramid; 0 for any level of a multiresolution spectrogram.
     mean : ndarray of shape (n_mels,), optional
         The mean spectrum, added for a Laplacian level, whose own mean is next to nothing.
-    strength : float, default=3.0
-        The feature is added until the band that changes most changes by this, in log amplitude.
 
     Returns
     -------
@@ -218,7 +213,7 @@ def feature(
     """
     patch = encoder.patches[index]
     without = encoder.mean.reshape(patch.shape) + (0 if mean is None else np.asarray(mean))
-    change = strength / np.abs(patch).max() * patch
+    change = STRENGTH / np.abs(patch).max() * patch
     settings = SpectrogramSettings()
     per_second = settings.sample_rate / settings.hop_length / 2**level
     repeats = max(1, round(0.5 * per_second / len(patch)))
@@ -228,24 +223,22 @@ def feature(
     return vocode(frames, len(frames) * 2**level)
 
 
-def lively(dataset: Sequence[np.ndarray], rank: int = 0, n_considered: int = 24) -> int:
+def lively(dataset: Sequence[np.ndarray], rank: int = 0) -> int:
     """Choose a clip to show by how strong its onsets are, so that a figure shows what it should.
 
     Parameters
     ----------
     dataset : sequence of ndarray of shape (n_samples,)
-        Clips.
+        Clips; only the first N_CONSIDERED are looked at.
     rank : int, default=0
         0 for the clip with the strongest onsets, 1 for the next; -1 for that with the weakest.
-    n_considered : int, default=24
-        Only so many clips from the start are looked at.
 
     Returns
     -------
     int
         Index of the clip. Ranks beyond the clips start again from the first.
     """
-    mels = [log_mel(dataset[index]) for index in range(min(n_considered, len(dataset)))]
+    mels = [log_mel(dataset[index]) for index in range(min(N_CONSIDERED, len(dataset)))]
     # What rises in all bands at once is an onset.
     rise = [float(mel.mean(dim=1).diff().clamp(min=0).mean()) for mel in mels]
     return int(np.argsort(rise)[::-1][rank % len(rise)])
@@ -264,7 +257,5 @@ def _source(sound: bytes) -> str:
 
 def _mp3(signal: np.ndarray, sample_rate: int) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(
-        buffer, signal, sample_rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.6
-    )
+    soundfile.write(buffer, signal, sample_rate, format="MP3", compression_level=0.6)
     return buffer.getvalue()

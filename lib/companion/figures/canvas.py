@@ -65,6 +65,11 @@ def show(ax: Axes, level: np.ndarray, seconds: float, signed: bool = False, limi
     )
 
 
+def legend(ax: Axes, **options) -> None:
+    """A legend beside the axes."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, **options)
+
+
 def sign(ax: Axes, data: str) -> None:
     """Say on a figure of results which data it is from."""
     ax.set_title(data, loc="right", fontsize=7, color="0.35")

@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from companion.figures.canvas import DIVERGING, SEQUENTIAL, new_figure
+from companion.figures.canvas import SEQUENTIAL, new_figure
 
 TEXT = {
     "text_align": "left",
@@ -47,15 +47,7 @@ def text_table(frame: pd.DataFrame, name: str) -> HTML:
     return table(frame, name, **TEXT)
 
 
-def _line_colours(names: pd.Series) -> list:
-    """Shades for what is ordered, such as runs; colours far apart for what has names."""
-    ordered = pd.api.types.is_numeric_dtype(names)
-    return sns.color_palette("crest" if ordered else "colorblind", names.nunique())
-
-
-def curves(
-    table: pd.DataFrame, x: str, y: str, line: str | None = None, log_y: bool = False
-) -> Figure:
+def curves(table: pd.DataFrame, x: str, y: str, line: str | None = None) -> Figure:
     """Lines from a tidy table.
 
     Parameters
@@ -65,9 +57,7 @@ def curves(
     x, y : str
         Columns, whose names are the axis labels.
     line : str, optional
-        Column that tells lines apart.
-    log_y : bool
-        Whether the vertical axis is logarithmic.
+        Column that tells lines apart: by shades if it is of numbers, such as runs, else by colours.
 
     Returns
     -------
@@ -75,14 +65,15 @@ def curves(
         One panel.
     """
     figure, ax = new_figure(height=2.8)
-    palette = _line_colours(table[line]) if line else None
+    n_lines, palette = 1, None
+    if line:
+        n_lines, ordered = table[line].nunique(), pd.api.types.is_numeric_dtype(table[line])
+        palette = sns.color_palette("crest" if ordered else "colorblind", n_lines)
     # Dots say where the points of a line are; many of them only hide it.
-    marker = "o" if len(table) <= 40 * (table[line].nunique() if line else 1) else None
+    marker = "o" if len(table) <= 40 * n_lines else None
     sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker=marker, markersize=4, ax=ax)
     if pd.api.types.is_integer_dtype(table[x]):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if log_y:
-        ax.set_yscale("log")
     if line:
         sns.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False)
     sns.despine(ax=ax)
@@ -128,17 +119,15 @@ def bars(
     return figure
 
 
-def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
+def heatmap(table: pd.DataFrame, label: str) -> Figure:
     """A table as colours: rows by columns.
 
     Parameters
     ----------
     table : DataFrame
-        Numbers; index and columns name them.
+        Numbers from 0; index and columns name them.
     label : str
         What the numbers are, with their unit.
-    signed : bool
-        Whether they are centred on zero.
 
     Returns
     -------
@@ -149,9 +138,8 @@ def heatmap(table: pd.DataFrame, label: str, signed: bool = False) -> Figure:
     sns.heatmap(
         table,
         ax=ax,
-        cmap=DIVERGING if signed else SEQUENTIAL,
-        center=0 if signed else None,
-        vmin=None if signed else 0,
+        cmap=SEQUENTIAL,
+        vmin=0,
         xticklabels=True,
         yticklabels=True,
         cbar_kws={"label": label},

@@ -10,8 +10,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, mel_axis, new_figure, show
+from companion.figures.canvas import DIVERGING, legend, mel_axis, new_figure, show
 from multiscale.encoding import Encoder
+
+N_SHOWN = 8
+"""Features of a level in Figure 3."""
 
 
 def correlations(matrices: dict[str, np.ndarray]) -> Figure:
@@ -68,15 +71,13 @@ def patches(groups: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def learned_features(rows: dict[str, Sequence[Encoder]], n_shown: int = 8, seed: int = 0) -> Figure:
+def learned_features(rows: dict[str, Sequence[Encoder]], seed: int = 0) -> Figure:
     """Figure 3: a random selection of features at each level, frequency upwards.
 
     Parameters
     ----------
     rows : dict of str to list of Encoder
         Title -> encoders of the levels, finest first.
-    n_shown : int
-        Features per level.
     seed : int
         Of the selection.
 
@@ -92,7 +93,7 @@ def learned_features(rows: dict[str, Sequence[Encoder]], n_shown: int = 8, seed:
     )
     for row, (title, encoders) in enumerate(rows.items()):
         for level, encoder in enumerate(encoders):
-            chosen = np.sort(rng.choice(len(encoder), min(n_shown, len(encoder)), replace=False))
+            chosen = np.sort(rng.choice(len(encoder), min(N_SHOWN, len(encoder)), replace=False))
             ax = axes[row, level]
             _show_patches(ax, encoder.patches[chosen])
             if row == 0:
@@ -116,30 +117,25 @@ def _show_patches(ax: Axes, patches: np.ndarray) -> None:
     ax.set_xlabel(f"{length} frame{'s' if length > 1 else ''} each")
 
 
-def dictionary(patches: np.ndarray, order: np.ndarray | None = None, title: str = "") -> Figure:
+def dictionary(patches: np.ndarray) -> Figure:
     """A whole dictionary of single frames as one image: a column per mean, its peak positive.
 
     Parameters
     ----------
     patches : ndarray of shape (n_features, n_mels)
         Features as frames.
-    order : ndarray of shape (n_features,), optional
-        Order of the columns; by default by the frequency of the largest value.
-    title : str
-        Above the axes.
 
     Returns
     -------
     Figure
-        Features by frequency.
+        Features, in order of the frequency of their peaks, by frequency.
     """
     peaks = np.abs(patches).argmax(axis=1)
     patches = patches / patches[np.arange(len(patches)), peaks][:, None]
-    order = np.argsort(peaks) if order is None else order
     figure, ax = new_figure(height=3.2)
-    image = show(ax, patches[order], len(patches), signed=True, limits=(-1, 1))
+    image = show(ax, patches[np.argsort(peaks)], len(patches), signed=True, limits=(-1, 1))
     mel_axis(ax)
-    ax.set(xlabel="feature, in order of the frequency of its peak", title=title)
+    ax.set_xlabel("feature, in order of the frequency of its peak")
     figure.colorbar(image, ax=ax, label="relative amplitude")
     return figure
 
@@ -206,13 +202,9 @@ def unit_circle(samples: np.ndarray, steps: dict[str, np.ndarray]) -> Figure:
             own = samples[labels == index]
             ax.scatter(*own.T, s=5, color=colour, alpha=0.4, linewidths=0)
             ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
-            arrow = {
-                "arrowstyle": "-|>",
-                "edgecolor": "black",
-                "facecolor": colour,
-                "linewidth": 1.5,
-            }
-            ax.annotate("", mean, (0, 0), arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
+            arrow = {"arrowstyle": "-|>", "edgecolor": "black", "facecolor": colour}
+            arrow |= {"linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", mean, (0, 0), arrowprops=arrow)
         ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
         ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), title=title)
         ax.set_xlabel("first component")
@@ -241,12 +233,11 @@ def pooling(code: np.ndarray, pooled: dict[str, np.ndarray], seconds: float) -> 
     figure, ax = new_figure(height=2.6)
     times = (np.arange(len(code)) + 0.5) * seconds / len(code)
     ax.plot(times, code, color="0.6", linewidth=0.8, label="feature")
-    for (name, values), colour in zip(
-        pooled.items(), sns.color_palette("colorblind"), strict=False
-    ):
+    palette = sns.color_palette("colorblind", len(pooled))
+    for (name, values), colour in zip(pooled.items(), palette, strict=True):
         edges = np.linspace(0, seconds, len(values) + 1)
         ax.stairs(values, edges, color=colour, linewidth=2, label=name, baseline=None)
     ax.set(xlabel="time (s)", ylabel="feature value", xlim=(0, seconds))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    legend(ax)
     sns.despine(ax=ax)
     return figure

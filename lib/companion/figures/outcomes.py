@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, new_figure, sign
+from companion.figures.canvas import DIVERGING, legend, new_figure, sign
 from companion.figures.charts import text_table
 from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
 
@@ -59,7 +59,7 @@ def architectures(table: pd.DataFrame, label: str, data: str) -> Figure:
     ax.set_xticks(range(len(APPROACHES)), [_approach(*approach) for approach in APPROACHES])
     ax.set(ylabel=label, xlim=(-0.5, len(APPROACHES) - 0.5))
     ax.grid(axis="y", linewidth=0.4)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    legend(ax)
     sign(ax, data)
     sns.despine(ax=ax)
     return figure
@@ -93,7 +93,7 @@ def timescales_of_tags(table: pd.DataFrame, data: str) -> Figure:
         _cross_out(ax, x[table[name].isna()], colour)
     ax.set_xticks(range(len(table)), table.index, rotation=30, ha="right")
     ax.set(ylabel="AUC", ylim=(min(0.5, float(table.min(axis=None))), 1))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    legend(ax)
     sign(ax, data)
     sns.despine(ax=ax)
     return figure

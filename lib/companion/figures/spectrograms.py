@@ -11,15 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
 from companion.figures.canvas import DIVERGING, FINE, FREQUENCIES, mel_axis, new_figure, show
+from multiscale.config import SpectrogramSettings
 from multiscale.spectrogram import mel_frequencies
+
+N_FEATURES = 40
+"""Features shown in Figure 1."""
+
+N_COLUMNS = 3
+"""Spectra in a row."""
 
 
 def spectrogram(
-    level: np.ndarray,
-    seconds: float,
-    title: str = "",
-    signed: bool = False,
-    boundaries: Sequence[float] = (),
+    level: np.ndarray, seconds: float, title: str = "", boundaries: Sequence[float] = ()
 ) -> Figure:
     """One log-mel spectrogram or level.
 
@@ -31,8 +34,6 @@ def spectrogram(
         Time that it spans.
     title : str
         Above the axes.
-    signed : bool
-        Whether values are differences, centred on zero.
     boundaries : sequence of float
         Times of lines to draw, s: the edges of pooling windows.
 
@@ -42,7 +43,7 @@ def spectrogram(
         One panel with a colour bar.
     """
     figure, ax = new_figure(height=2.8)
-    image = show(ax, level, seconds, signed)
+    image = show(ax, level, seconds)
     for time in boundaries:
         ax.axvline(time, color="white", linewidth=1.2)
     mel_axis(ax)
@@ -52,12 +53,7 @@ def spectrogram(
 
 
 def pipeline(
-    level: np.ndarray,
-    code: np.ndarray,
-    pooled: np.ndarray,
-    seconds: float,
-    window_length: int,
-    n_features: int = 40,
+    level: np.ndarray, code: np.ndarray, pooled: np.ndarray, seconds: float, window_length: int
 ) -> Figure:
     """Figure 1: feature extraction at a single timescale, drawn with real values.
 
@@ -73,8 +69,6 @@ def pipeline(
         Time that ``level`` spans.
     window_length : int
         Frames of the small window drawn.
-    n_features : int
-        Features shown.
 
     Returns
     -------
@@ -82,7 +76,7 @@ def pipeline(
         Three rows joined by arrows.
     """
     level, code, pooled = (np.asarray(array) for array in (level, code, pooled))
-    n_pools, n_features = len(code), min(n_features, code.shape[1])
+    n_pools, n_features = len(code), min(N_FEATURES, code.shape[1])
     figure, axes = new_figure(3, 1, 6.2, height_ratios=(1.3, 1.0, 0.9), sharex=True)
     figure.get_layout_engine().set(h_pad=0.1)
     show(axes[0], level, seconds)
@@ -124,19 +118,9 @@ def pipeline(
 def _arrow(above: Axes, below: Axes, time: float, words: str) -> None:
     """An arrow from one row of Figure 1 to the next, with words beside it."""
     top, bottom = above.get_ylim()[0], below.get_ylim()[1]
-    arrow = ConnectionPatch(
-        (time, top),
-        (time, bottom),
-        "data",
-        "data",
-        axesA=above,
-        axesB=below,
-        arrowstyle="-|>",
-        color="green",
-        linewidth=2,
-        mutation_scale=16,
-    )
-    above.figure.add_artist(arrow)
+    look = {"arrowstyle": "-|>", "color": "green", "linewidth": 2, "mutation_scale": 16}
+    ends = ((time, top), (time, bottom), "data", "data")
+    above.figure.add_artist(ConnectionPatch(*ends, axesA=above, axesB=below, **look))
     below.annotate(
         words, (time, bottom), xytext=(12, 6), textcoords="offset points", color="green", fontsize=9
     )
@@ -212,7 +196,7 @@ def timescales(
     return figure
 
 
-def spectra(lines: dict[str, np.ndarray], titles: Sequence[str], columns: int = 3) -> Figure:
+def spectra(lines: dict[str, np.ndarray], titles: Sequence[str]) -> Figure:
     """Functions of frequency, a panel each; the lines of a panel are compared.
 
     Parameters
@@ -221,18 +205,15 @@ def spectra(lines: dict[str, np.ndarray], titles: Sequence[str], columns: int = 
         Name -> a line per panel.
     titles : sequence of str
         Of the panels.
-    columns : int
-        Panels in a row.
 
     Returns
     -------
     Figure
         A legend under the panels where there are several lines.
     """
-    rows = -(-len(titles) // columns)
-    figure, axes = new_figure(
-        rows, columns, 1.6 * rows + 0.6, sharex=True, sharey=True, squeeze=False
-    )
+    rows = -(-len(titles) // N_COLUMNS)
+    size = (rows, N_COLUMNS, 1.6 * rows + 0.6)
+    figure, axes = new_figure(*size, sharex=True, sharey=True, squeeze=False)
     palette = sns.color_palette("colorblind")
     for panel, (ax, title) in enumerate(zip(axes.flat, titles, strict=False)):
         for (name, values), colour, style in zip(
@@ -249,31 +230,23 @@ def spectra(lines: dict[str, np.ndarray], titles: Sequence[str], columns: int = 
         ax.set_xticklabels(["250", "1k", "4k"])
         ax.set_xlabel("frequency (Hz)")
     if len(lines) > 1:
-        figure.legend(
-            *axes[0, 0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=3,
-            frameon=False,
-        )
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     sns.despine(figure)
     return figure
 
 
-def zooms(
-    signal: np.ndarray, seconds: Sequence[float], centre: float, sample_rate: int = 16_000
-) -> Figure:
+def zooms(signal: np.ndarray, seconds: Sequence[float], centre: float) -> Figure:
     """A signal at ever shorter spans, each marked in the one above it.
 
     Parameters
     ----------
     signal : ndarray of shape (n_samples,)
-        Mono audio.
+        Mono audio at 16 kHz.
     seconds : sequence of float
         Spans, the longest first.
     centre : float
         Where the shorter ones lie, s.
-    sample_rate : int, default=16000
-        In Hz.
 
     Returns
     -------
@@ -281,7 +254,7 @@ def zooms(
         A panel per span.
     """
     figure, axes = new_figure(len(seconds), 1, 1.5 * len(seconds) + 0.3)
-    left = 0.0
+    sample_rate = SpectrogramSettings().sample_rate
     for row, (ax, span) in enumerate(zip(axes, seconds, strict=True)):
         n_shown = round(span * sample_rate)
         start = max(round((centre - span / 2) * sample_rate), 0) if row else 0

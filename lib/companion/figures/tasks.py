@@ -7,7 +7,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import new_figure
+from companion.figures.canvas import legend, new_figure
+
+N_NAMED = 10
+"""Artists shown in colour in a map of clips."""
 
 
 def search(
@@ -49,7 +52,6 @@ def search(
 def clip_map(
     points: np.ndarray,
     artists: np.ndarray,
-    n_named: int = 10,
     seed: int = 0,
     axes: tuple[str, str] = ("first principal axis", "second principal axis"),
 ) -> Figure:
@@ -61,10 +63,8 @@ def clip_map(
         Places.
     artists : ndarray of shape (n_clips,)
         Artist of each clip; None or NaN where unknown.
-    n_named : int
-        Artists shown in colour; the others are grey.
     seed : int
-        Of their choice.
+        Of the choice of artists in colour; the others are grey.
     axes : pair of str
         What the two dimensions are.
 
@@ -77,12 +77,12 @@ def clip_map(
     counts = pd.Series(artists).value_counts()
     several = np.sort(counts.index[counts > 1].to_numpy(str))
     rng = np.random.default_rng(seed)
-    named = np.sort(rng.choice(several, min(n_named, len(several)), replace=False))
+    named = np.sort(rng.choice(several, min(N_NAMED, len(several)), replace=False))
     ax.scatter(*points.T, s=14, color="0.85" if len(named) else "tab:blue", linewidths=0)
     for name, colour in zip(named, sns.color_palette("tab10", len(named)), strict=True):
         ax.scatter(*points[artists == name].T, s=34, color=colour, label=name)
     if len(named):
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, title="artist")
+        legend(ax, title="artist")
     ax.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
     return figure
 
@@ -115,13 +115,12 @@ def ranking(scores: np.ndarray, carried: np.ndarray, tag: str, auc: float) -> Fi
     axes[0].set_yticks([0, 1], list(groups))
     axes[0].set(xlabel="predicted probability", ylim=(1.5, -0.5), title="one dot per clip")
     thresholds = np.concatenate([[np.inf], np.sort(scores)[::-1]])
-    shares = [
-        [(group >= t).mean() for t in thresholds] for group in (scores[~carried], scores[carried])
-    ]
-    axes[1].plot(100 * np.array(shares[0]), 100 * np.array(shares[1]), color=colours[0])
-    axes[1].fill_between(
-        100 * np.array(shares[0]), 100 * np.array(shares[1]), color=colours[0], alpha=0.15
+    without, with_it = (
+        [100 * (group >= t).mean() for t in thresholds]
+        for group in (scores[~carried], scores[carried])
     )
+    axes[1].plot(without, with_it, color=colours[0])
+    axes[1].fill_between(without, with_it, color=colours[0], alpha=0.15)
     axes[1].plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
     axes[1].set(
         xlabel="clips without the tag\nabove the threshold (%)",
@@ -169,7 +168,7 @@ def neighbours(
     ax.scatter(
         *points[chooser], s=260, facecolors="none", edgecolors="black", linewidth=2, zorder=3
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    legend(ax)
     ax.set(aspect="equal", xlabel="first dimension", ylabel="second dimension")
     sns.despine(ax=ax)
     return figure
