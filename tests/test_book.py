@@ -109,11 +109,12 @@ def test_only_what_changed_runs_again(book, staged, capsys):
 def test_a_chapter_depends_on_the_figures_that_it_draws_alone(tmp_path):
     (tmp_path / "book").mkdir()
     draws = "%matplotlib inline\nfrom companion import chapter, figures\nfigures.curves(table)"
-    used = contents.modules(write_chapter(tmp_path, "draws", draws))
-    assert used == {"companion.chapter", "companion.figures.charts"}
     lazy = "from multiscale import MultiscaleFeatures as M, datasets\ndatasets.load(1)"
-    used = contents.modules(write_chapter(tmp_path, "lazy", lazy))
-    assert used == {"multiscale.features", "multiscale.datasets"}
+    for source, used in {
+        draws: {"companion.chapter", "companion.figures.charts"},
+        lazy: {"multiscale.features", "multiscale.datasets"},
+    }.items():
+        assert contents.modules(write_chapter(tmp_path, "x", source)) == used
     register = {path.name for path in contents.tables({"multiscale.study.decisions"})}
     assert "decisions.yaml" in register
 

@@ -46,18 +46,13 @@ def test_what_cannot_work_is_refused_by_name(given, message):
         chapter(**{"profile": "smoke", **given})
 
 
-def test_a_chapter_gets_the_study_that_it_asks_for(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_chapter_gets_the_study_that_it_asks_for(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(Study, "compute", lambda self, **how: asked.append(how) or {"a": "a: lost"})
     study, voice = chapter("smoke", seed=3, n_levels=4)
     assert repr(study) == "Study('smoke', seed=3)"
     assert voice is say
-
-
-def test_experiments_are_computed_if_the_chapter_wants_them(monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(Study, "compute", lambda self, **how: asked.append(how) or {"a": "a: lost"})
     chapter("smoke", compute=False)
-    chapter("smoke")
     assert asked == []
     chapter("smoke", compute=True)
     assert asked == [{"retry": False}]
@@ -83,12 +78,9 @@ def test_papermill_alone_runs_a_chapter_and_is_refused_a_misspelt_name(tmp_path)
 def test_what_is_said_is_plain(monkeypatch):
     glued = {}
     monkeypatch.setattr("myst_nb.glue", lambda name, value, display: glued.update({name: value}))
-    said = {"a": np.float64(0.5), "b": np.int64(3), "c": np.bool_(True), "d": "x", "e": 2}
-    say(**said, architecture=made_up.SMALL)
-    assert {name: type(value) for name, value in glued.items()} == {
-        "a": float, "b": int, "c": bool, "d": str, "e": int, "architecture": str
-    }  # fmt: skip
-    assert glued["architecture"] == str(made_up.SMALL)
+    say(a=np.float64(0.5), b=np.int64(3), c=np.bool_(True), d="x", e=2, f=made_up.SMALL)
+    assert glued == {"a": 0.5, "b": 3, "c": True, "d": "x", "e": 2, "f": str(made_up.SMALL)}
+    assert [type(value) for value in glued.values()] == [float, int, bool, str, int, str]
 
 
 def test_an_example_is_a_training_clip_and_its_spectrogram(study):

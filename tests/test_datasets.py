@@ -79,15 +79,6 @@ def test_errors_are_one_line(home, arguments, message):
     assert len(output.splitlines()) == 1
 
 
-def test_a_full_disk_is_one_line(music, monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("multiscale.datasets.tracks.write_clip", full)
-    output = call("prepare", "folder", "--path", music, "--seconds", 5, code=2)
-    assert "the disk is full; what is done is kept: make room" in output.splitlines()[-1]
-
-
 def test_no_source_is_one_line(home, monkeypatch):
     monkeypatch.setattr(magnatagatune_files, "RETRIES", 0)
     monkeypatch.setattr(magnatagatune_files, "SOURCES", {"http://127.0.0.1:9/": ("mp3.zip",)})

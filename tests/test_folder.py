@@ -366,9 +366,7 @@ def test_what_describes_a_data_set(music):
     assert tags.loc["all", "all"] == tags.loc["all", ["train", "valid", "test"]].sum() == 16
     levels = describing.levels(dataset)
     assert levels["lowest"] <= levels["median"] <= levels["highest"] < 0
-    text = describing.summary(dataset)
-    assert "gone: mine.csv, line 15: expected a file" in text
-    assert "all: 16 clips, 94.1%" in text
+    assert "all: 16 clips, 94.1%" in describing.summary(dataset)
 
 
 def test_faults_are_named(music):

@@ -325,12 +325,18 @@ def test_downloads(server, home, manner, n_drops):
     assert len(server.log) == n_requests, "downloaded again"
 
 
-@pytest.mark.parametrize("manner", ["no ranges", "no marks"])
-def test_a_server_that_drops_and_cannot_go_on(server, manner):
+UNFINISHED = r"site/mp3\.zip\.001: .*; .*mirror/mp3\.zip: "
+
+
+@pytest.mark.parametrize(
+    ("manner", "message"),
+    [("no ranges", UNFINISHED), ("no marks", UNFINISHED), ("web page", "file, got a web page")],
+)
+def test_a_download_that_cannot_be_ended_is_begun_anew(server, manner, message):
     server.manners = {"drops", manner}
-    with pytest.raises(DownloadError, match=r"site/mp3\.zip\.001: .*; .*mirror/mp3\.zip: "):
+    with pytest.raises(DownloadError, match=message):
         prepared(settings_for())
-    server.manners = {manner}
+    server.manners = {manner} - {"web page"}
     check_contents(prepared(settings_for()))
 
 
@@ -367,12 +373,6 @@ def test_a_wrong_or_damaged_file_is_not_taken(server, name, wrong):
     server.files["site"][name] = wrong or good[:spot] + bytes(9) + good[spot + 9 :]
     check_contents(prepared(settings_for()))
     assert server.statuses(f"mirror/{ANNOTATIONS if name == ANNOTATIONS else 'mp3.zip'}") == [200]
-
-
-def test_a_web_page_is_not_taken(server):
-    server.manners = {"web page"}
-    with pytest.raises(DownloadError, match="expected the file, got a web page"):
-        prepared(settings_for())
 
 
 def test_wrong_files_everywhere(server, home):
