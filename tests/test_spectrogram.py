@@ -111,4 +111,4 @@ def test_signals_that_are_refused(shape):
 
 def test_mel_edges_that_are_refused():
     with pytest.raises(ParameterError, match=r"fmax: expected more than fmin=100\.0 Hz, got 50"):
-        log_mel(np.ones(2000), SpectrogramSettings(fmin=100, fmax=50))
+        SpectrogramSettings(fmin=100, fmax=50)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
 Dictionary = Literal["pca"] | Annotated[int, Field(ge=1)]
@@ -92,6 +92,12 @@ class SpectrogramSettings(Settings):
     fmin: float = Field(0.0, ge=0, description="lowest mel edge, Hz (open)")
     fmax: float | None = Field(None, gt=0, description="highest mel edge, Hz; None: Nyquist (open)")
     log_constant: float = Field(10_000.0, gt=0, description="C in log(1 + C x) (open)")
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> SpectrogramSettings:
+        if self.fmax is not None and self.fmax <= self.fmin:
+            raise ParameterError(f"fmax: expected more than fmin={self.fmin} Hz, got {self.fmax}")
+        return self
 
 
 PAPERS = SpectrogramSettings()

@@ -33,7 +33,8 @@ PARTS = ("components", "explained_variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
 
 OF_LEVELS = ("representation", "n_levels", "pooling_length", "kernel", "double_hop", "spectrogram")
-"""Parameters that learners must have in common to share a pass over the audio."""
+"""Parameters that learners must have in common to share a pass over the audio: the fields of
+:class:`~multiscale.representations.Representation`, in its order."""
 
 OF_WHITENING = ("window_length", "explained_variance_ratio", "whiten", "whitening_damping")
 """Parameters that learners of one pass must have in common to share a whitening."""

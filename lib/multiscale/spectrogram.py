@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from multiscale.config import PAPERS, AudioError, ParameterError, SpectrogramSettings
+from multiscale.config import PAPERS, AudioError, SpectrogramSettings
 
 CHUNK_SAMPLES = {"cpu": 2**21, "cuda": 2**27}
 """Samples of overlapping windows worked on at once: on a CPU what stays in its cache."""
@@ -73,20 +73,13 @@ def log_mel(
     blocks = _mel_blocks(settings, n_fft, signal.device)
     n_clips = signal.shape[0] if signal.ndim == 2 else 1
     chunk = max(1, CHUNK_SAMPLES[signal.device.type] // (n_clips * n_fft))
-    mel = [
-        _apply_mel(_magnitude(torch.fft.rfft(some * window)), blocks)
-        for some in frames.split(chunk, dim=-2)
-    ]
+    mel = [_mel(some * window, blocks) for some in frames.split(chunk, dim=-2)]
     return torch.log1p(settings.log_constant * torch.cat(mel, dim=-2))
 
 
 @lru_cache(maxsize=16)
 def mel_filter_bank(settings: SpectrogramSettings, n_fft: int) -> np.ndarray:
     """Mel filters of shape (n_mels, 1 + n_fft // 2), float32, librosa's Slaney form."""
-    if settings.fmax is not None and settings.fmax <= settings.fmin:
-        raise ParameterError(
-            f"fmax: expected more than fmin={settings.fmin} Hz, got {settings.fmax}"
-        )
     bank = librosa.filters.mel(
         sr=settings.sample_rate,
         n_fft=n_fft,
@@ -119,11 +112,10 @@ def _mel_blocks(
     return blocks
 
 
-def _magnitude(spectrum: torch.Tensor) -> torch.Tensor:
+def _mel(frames: torch.Tensor, blocks: list[tuple[slice, torch.Tensor]]) -> torch.Tensor:
+    """Mel magnitudes of windowed frames, (..., n_fft) -> (..., n_mels)."""
+    spectrum = torch.fft.rfft(frames)
     # On a CPU numpy's is many times as fast as torch's, and gives the same.
-    return spectrum.abs() if spectrum.is_cuda else torch.from_numpy(np.abs(spectrum.numpy()))
-
-
-def _apply_mel(magnitude: torch.Tensor, blocks: list[tuple[slice, torch.Tensor]]) -> torch.Tensor:
-    """(..., n_frames, n_bins) -> (..., n_frames, n_mels)."""
+    on_gpu = spectrum.is_cuda
+    magnitude = spectrum.abs() if on_gpu else torch.from_numpy(np.abs(spectrum.numpy()))
     return torch.cat([magnitude[..., bins] @ filters for bins, filters in blocks], dim=-1)
