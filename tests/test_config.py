@@ -34,8 +34,18 @@ def test_frames_of_the_highest_level_span_2_s_and_are_1_s_apart():
     settings = config.SpectrogramSettings()
     assert settings.n_fft * 2**5 / settings.sample_rate == pytest.approx(2, rel=0.05)
     assert settings.hop_length * 2**5 / settings.sample_rate == pytest.approx(1, rel=0.05)
-    assert pooling_lengths("laplacian", 6, 128) == [128, 64, 32, 16, 8, 4]
-    assert pooling_lengths("multiresolution", 6, 128) == [128] * 6
+
+
+@pytest.mark.parametrize(
+    ("representation", "double_hop", "lengths"),
+    [
+        ("laplacian", False, [128, 64, 32, 16, 8, 4]),
+        ("multiresolution", False, [128] * 6),
+        ("multiresolution", True, [128, 64, 32, 16, 8, 4]),
+    ],
+)
+def test_frames_of_a_pooling_window(representation, double_hop, lengths):
+    assert pooling_lengths(representation, 6, 128, double_hop) == lengths
 
 
 def test_the_28_architectures_are_accepted():
