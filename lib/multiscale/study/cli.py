@@ -37,14 +37,13 @@ data = typer.Typer(no_args_is_help=True, help="List, prepare, check and describe
 app.add_typer(data, name="data")
 
 
-Format = Literal["table", "csv", "json"]
-TaskName = Literal["tagging", "similarity"]
-
-ProfileName = Annotated[str, typer.Option(help="smoke, laptop, paper, or a .yaml file")]
-OneTask = Annotated[TaskName | None, typer.Option(help="only this task; of the grid, in run")]
-Printed = Annotated[Format, typer.Option(help="how to print")]
+Profile = Annotated[str, typer.Option(help="smoke, laptop, paper, or a .yaml file")]
+OneTask = Annotated[
+    Literal["tagging", "similarity"] | None,
+    typer.Option("--task", help="only this task; of the grid, in run"),
+]
+Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="how to print")]
 Seed = Annotated[int, typer.Option(min=0, help="of dictionaries, search and runs")]
-Scheduler = Annotated[str | None, typer.Option(help="of a Dask cluster: tcp://host:port")]
 Workers = Annotated[int | None, typer.Option(min=0, help="processes; 0: this one; default: cores")]
 Elsewhere = Annotated[
     str | None,
@@ -53,25 +52,14 @@ Elsewhere = Annotated[
     ),
 ]
 
-Name = Annotated[str, typer.Argument(help="of the data set, as listed")]
-Place = Annotated[
-    str | None,
-    typer.Option("--path", "--from", help="your table or folder; a copy of magnatagatune"),
-]
-Clips = Annotated[int | None, typer.Option(help="how many to use; default: all there are")]
-Seconds = Annotated[float, typer.Option(help="length of a clip")]
-SplitBy = Annotated[
-    Literal["file", "artist"], typer.Option(help="what never crosses splits, of a folder")
-]
-Synonyms = Annotated[bool, typer.Option("--merge-synonyms", help="of magnatagatune's tags")]
-DataSeed = Annotated[int, typer.Option(help="of arrangement, sampling and splits")]
-
 
 @app.command()
 def run(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     task: OneTask = None,
-    scheduler: Scheduler = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="of a Dask cluster: tcp://host:port")
+    ] = None,
     workers: Workers = None,
     dictionary_from: Elsewhere = None,
     seed: Seed = 0,
@@ -88,7 +76,7 @@ def run(
 
 @app.command()
 def status(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     why: Annotated[
         bool, typer.Option("--why", help="also why experiments have no result yet")
     ] = False,
@@ -102,14 +90,14 @@ def status(
     # With both tasks, so that the data set need not be prepared.
     experiments = study.experiments(design.TASKS)
     work = [job for job in jobs.jobs(study, experiments) if job.outputs]
-    by_state: dict[str, list] = {"done": [], "running": [], "failed": [], "missing": []}
-    for job in work:
-        running = "running" if job.is_running else "failed" if job.failure else "missing"
-        by_state["done" if job.is_done else running].append(job)
-    for state, members in by_state.items():
-        typer.echo(f"{state:8} {len(members)} of {len(work)}")
-        for job in members if state in ("running", "failed") else ():
-            typer.echo(f"  {job.label}" + (f": {job.failure['error']}" if job.failure else ""))
+    states = [job.state for job in work]
+    for state in ("done", "running", "failed", "missing"):
+        typer.echo(f"{state:8} {states.count(state)} of {len(work)}")
+        for job, its in zip(work, states, strict=True):
+            if its == state == "running":
+                typer.echo(f"  {job.label}")
+            elif its == state == "failed":
+                typer.echo(f"  {job.label}: {job.failure['error']}")
     if why:
         missing = study.missing(experiments)
         reasons = Counter(store.why_stale(study.result_files(e)[0]) for e in missing)
@@ -119,10 +107,10 @@ def status(
 
 @app.command()
 def results(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     task: OneTask = None,
     tags: Annotated[bool, typer.Option("--tags", help="every tag instead of their mean")] = False,
-    format: Printed = "table",
+    format: Format = "table",
     dictionary_from: Elsewhere = None,
     seed: Seed = 0,
 ) -> None:
@@ -134,7 +122,7 @@ def results(
 
 @app.command()
 def plan(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     workers: Annotated[int, typer.Option(min=1, help="also the time on so many workers")] = 8,
 ) -> None:
     """Tell what a profile will cost, before anything runs."""
@@ -146,13 +134,15 @@ def plan(
     table = forecast.costs(study, work, flops)
     left = {job.label for job in jobs.needed(work)}
     typer.echo(f"one thread here: {flops / 1e9:.0f} GFLOP/s in matrix products")
-    summary = table.groupby("kind", sort=False).agg(
+    by_kind = table.groupby("kind", sort=False)
+    summary = by_kind.agg(
         jobs=("job", "size"),
-        TFLOP=("flop", lambda flop: flop.sum() / 1e12),
-        disk_GB=("disk", lambda disk: disk.sum() / 1e9),
-        memory_GB=("memory", lambda memory: memory.max() / 1e9),
-        core_minutes=("seconds", lambda seconds: seconds.sum() / 60),
+        TFLOP=("flop", "sum"),
+        disk_GB=("disk", "sum"),
+        memory_GB=("memory", "max"),
+        core_minutes=("seconds", "sum"),
     )
+    summary /= [1, 1e12, 1e9, 1e9, 60]
     typer.echo(summary.round(2).to_string())
     for count in (os.cpu_count() or 1, workers):
         minutes = forecast.wall_seconds(table, count) / 60
@@ -162,8 +152,8 @@ def plan(
 
 @app.command()
 def claims(
-    profile: ProfileName = "laptop",
-    format: Printed = "table",
+    profile: Profile = "laptop",
+    format: Format = "table",
     dictionary_from: Elsewhere = None,
     seed: Seed = 0,
 ) -> None:
@@ -184,13 +174,20 @@ def _on_data_set(act: Callable[[DatasetSettings, int | None], None]) -> None:
     """Make a command of what is done to a data set: the options are the same for all."""
 
     def command(
-        name: Name,
-        path: Place = None,
-        clips: Clips = None,
-        seconds: Seconds = 29.0,
-        split_by: SplitBy = "file",
-        merge_synonyms: Synonyms = False,
-        seed: DataSeed = 0,
+        name: Annotated[str, typer.Argument(help="of the data set, as listed")],
+        path: Annotated[
+            str | None,
+            typer.Option("--path", "--from", help="your table or folder; a copy of magnatagatune"),
+        ] = None,
+        clips: Annotated[int | None, typer.Option(help="how many; default: all there are")] = None,
+        seconds: Annotated[float, typer.Option(help="length of a clip")] = 29.0,
+        split_by: Annotated[
+            Literal["file", "artist"], typer.Option(help="what never crosses splits, of a folder")
+        ] = "file",
+        merge_synonyms: Annotated[
+            bool, typer.Option("--merge-synonyms", help="of magnatagatune's tags")
+        ] = False,
+        seed: Annotated[int, typer.Option(help="of arrangement, sampling and splits")] = 0,
         workers: Workers = None,
     ) -> None:
         from multiscale.datasets import DatasetSettings

@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from multiscale import datasets
-from multiscale.datasets import DatasetSettings
 from multiscale.identity import atomic_write
 from multiscale.study import store
 from multiscale.study.design import Architecture, Experiment
@@ -39,19 +38,31 @@ OWN = {
 N_SHARES = 8
 """Shares in which a data set is prepared."""
 
+_DO = {
+    "data": lambda study, dataset, share: datasets.prepare_part(dataset, share, N_SHARES),
+    # Architectures for which there are not windows enough leave the others alone.
+    "learn": lambda study, group: study.learn(study.learnable(group)),
+    "extract": lambda study, group, shard: study.extract(study.learnable(group), shard),
+    "train": lambda study, experiment: study.model(experiment),  # and with it the result
+}
 
-@dataclass(frozen=True, kw_only=True)
+KINDS = tuple(_DO)
+"""Of jobs, in the order in which they are done."""
+
+
+@dataclass(frozen=True)
 class Job:
     """A piece of work, the labels of those that go before, and the files that it leaves."""
 
-    kind: ClassVar[str]
+    kind: str
     label: str  # in words, unique among the jobs of a study
+    subject: tuple  # dataset and share, architectures (and shard), or experiment
     needs: tuple[str, ...] = ()
-    outputs: tuple[Path, ...] = ()
+    outputs: tuple[Path, ...] = ()  # none of data, since data sets keep their own files
 
     def do(self, study: Study) -> None:
         """Do it, with the data and the store of a study."""
-        raise NotImplementedError
+        _DO[self.kind](study, *self.subject)
 
     @property
     def is_done(self) -> bool:
@@ -59,9 +70,13 @@ class Job:
         return bool(self.outputs) and all(path.is_file() for path in self.outputs)
 
     @property
-    def is_running(self) -> bool:
-        """Whether some process on this machine is at it."""
-        return bool(self.outputs) and not self.is_done and store.is_being_made(self.outputs[0])
+    def state(self) -> str:
+        """Of a job with files: "done", "running" (on this machine), "failed" or "missing"."""
+        if self.is_done:
+            return "done"
+        if store.is_being_made(self.outputs[0]):
+            return "running"
+        return "failed" if self.failure else "missing"
 
     @property
     def failure(self) -> dict | None:
@@ -70,19 +85,20 @@ class Job:
             return None
         return json.loads(self._failure_path.read_text(encoding="utf-8"))
 
-    def note_failure(self, error: BaseException) -> None:
-        """Write an error beside where the results would be."""
-        if not self.outputs:
-            return
-        self._failure_path.parent.mkdir(parents=True, exist_ok=True)
-        report = {
-            "job": self.label,
-            "error": f"{type(error).__name__}: {error}",
-            "settings": repr(self),
-            "traceback": "".join(traceback.format_exception(error)),
-        }
-        with atomic_write(self._failure_path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    def note_failure(self, error: BaseException) -> str:
+        """Write an error beside where the results would be, and give it in words."""
+        words = f"{type(error).__name__}: {error}"
+        if self.outputs:
+            report = {
+                "job": self.label,
+                "error": words,
+                "settings": repr(self),
+                "traceback": "".join(traceback.format_exception(error)),
+            }
+            self._failure_path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._failure_path) as temporary:
+                temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        return words
 
     def forget_failure(self) -> None:
         """Remove what :meth:`note_failure` wrote."""
@@ -94,109 +110,36 @@ class Job:
         return self.outputs[0].with_suffix(".failed.json")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Data(Job):
-    """A share of a data set; without outputs, since data sets keep their own files."""
-
-    kind = "data"
-    dataset: DatasetSettings
-    share: int
-
-    def do(self, study: Study) -> None:
-        """Prepare the share."""
-        datasets.prepare_part(self.dataset, self.share, N_SHARES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learn(Job):
-    """Dictionaries of architectures of one representation, in one pass over the audio."""
-
-    kind = "learn"
-    architectures: tuple[Architecture, ...]
-
-    def do(self, study: Study) -> None:
-        """Learn those for which there are windows enough."""
-        study.learn(study.learnable(self.architectures))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extract(Job):
-    """Features of a shard of clips, with dictionaries of one representation."""
-
-    kind = "extract"
-    architectures: tuple[Architecture, ...]
-    shard: int
-
-    def do(self, study: Study) -> None:
-        """Extract those of which there are dictionaries."""
-        study.extract(study.learnable(self.architectures), self.shard)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train(Job):
-    """Search and runs of an experiment."""
-
-    kind = "train"
-    experiment: Experiment
-
-    def do(self, study: Study) -> None:
-        """Search, run and score."""
-        study.model(self.experiment)  # with the result: both files are wanted
-
-
 def jobs(study: Study, experiments: Iterable[Experiment]) -> list[Job]:
     """Data; for each representation one "learn" and some "extract"; a "train" per experiment."""
     experiments = list(experiments)
-    made: list[Job] = [*data_jobs(study)]
-    data = tuple(job.label for job in made)
+    wanted = {"data set": study.profile.dataset}
+    if study.profile.dictionary_from:
+        wanted["data set of the dictionaries"] = study.profile.dictionary_from
+    made = [
+        Job("data", f"{words} {dataset.name}, share {i + 1} of {N_SHARES}", (dataset, i))
+        for words, dataset in wanted.items()
+        for i in range(N_SHARES)
+    ]
+    prepared = _labels(made)
     extracted: dict[Architecture, tuple[str, ...]] = {}
     n_shards = study.n_shards if experiments else 0
     for group in _passes([experiment.architecture for experiment in experiments]):
         title = _title(group)
-        learn = Learn(
-            label=f"dictionaries of {title}",
-            needs=data,
-            outputs=tuple(study.dictionary_file(a).path for a in group),
-            architectures=group,
-        )
-        extract = [
-            Extract(
-                label=f"features of {title}, shard {shard + 1} of {n_shards}",
-                needs=(learn.label,),
-                outputs=tuple(study.feature_file(a, shard).path for a in group),
-                architectures=group,
-                shard=shard,
-            )
-            for shard in range(n_shards)
-        ]
+        files = tuple(study.dictionary_file(a).path for a in group)
+        learn = Job("learn", f"dictionaries of {title}", (group,), prepared, files)
+        extract = []
+        for i in range(n_shards):
+            label = f"features of {title}, shard {i + 1} of {n_shards}"
+            files = tuple(study.feature_file(a, i).path for a in group)
+            extract.append(Job("extract", label, (group, i), (learn.label,), files))
         made += [learn, *extract]
-        extracted.update(dict.fromkeys(group, tuple(job.label for job in extract)))
-    made += [
-        Train(
-            label=str(experiment),
-            needs=extracted[experiment.architecture],
-            outputs=tuple(file.path for file in study.result_files(experiment)),
-            experiment=experiment,
-        )
-        for experiment in experiments
-    ]
+        extracted |= dict.fromkeys(group, _labels(extract))
+    for experiment in experiments:
+        files = tuple(file.path for file in study.result_files(experiment))
+        needs = extracted[experiment.architecture]
+        made.append(Job("train", str(experiment), (experiment,), needs, files))
     return made
-
-
-def data_jobs(study: Study) -> list[Data]:
-    """The jobs that prepare a study's data set, and that of its dictionaries, in shares."""
-    wanted = {"data set": study.profile.dataset}
-    if study.profile.dictionary_from:
-        wanted["data set of the dictionaries"] = study.profile.dictionary_from
-    return [
-        Data(
-            label=f"{words} {dataset.name}, share {share + 1} of {N_SHARES}",
-            dataset=dataset,
-            share=share,
-        )
-        for words, dataset in wanted.items()
-        for share in range(N_SHARES)
-    ]
 
 
 def needed(work: Sequence[Job], retry: bool = True) -> list[Job]:
@@ -212,6 +155,10 @@ def needed(work: Sequence[Job], retry: bool = True) -> list[Job]:
         if job.label in wanted:
             wanted.update(label for label in job.needs if not done[label])
     return [job for job in work if job.label in wanted]
+
+
+def _labels(work: Sequence[Job]) -> tuple[str, ...]:
+    return tuple(job.label for job in work)
 
 
 def _passes(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:

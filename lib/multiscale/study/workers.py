@@ -16,19 +16,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from joblib import parallel_config
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
 from multiscale.config import data_home
 from multiscale.progress import hidden, progress
 from multiscale.study import forecast
-from multiscale.study.jobs import Job, jobs, needed
+from multiscale.study.jobs import KINDS, Job, jobs, needed
 
 if TYPE_CHECKING:
     from multiscale.study.design import Experiment
     from multiscale.study.study import Study
-
-KINDS = ("data", "learn", "extract", "train")
-"""Of jobs, in the order in which they are done."""
 
 REFRESH = 2.0
 """Seconds after which the progress is shown again, whatever happens."""
@@ -45,31 +43,36 @@ def compute(
     todo = needed(jobs(study, experiments), retry)
     if not todo:
         return {}
-    run = _Run(study, todo)
     data_home().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".jobs-", dir=data_home()) as folder:
+        run = _Run(study, todo, Path(folder))
         while run.left:  # once more in a new pool whenever one has lost a worker
-            with _pool(scheduler, n_workers) as (pool, n_side_by_side):
-                run.do(pool, n_side_by_side, Path(folder))
-            if run.left:
-                run.give_up(Path(folder))
-    run.close()
-    return run.failed
+            n_before = len(run.left)
+            try:
+                with _pool(scheduler, n_workers) as (pool, n_at_once):
+                    run.do(pool, n_at_once)
+            except BrokenExecutor:
+                run.give_up()
+                if len(run.left) == n_before:
+                    raise  # it cannot even begin
+    return run.close()
 
 
 class _Run:
-    """Jobs still to do, what came of those that are over, and a bar that tells how they stand."""
+    """Jobs still to do, what came of those that are over, and a bar that tells how they stand.
 
-    def __init__(self, study: Study, todo: Sequence[Job]):
-        table = forecast.costs(study, todo, forecast.speed())
-        seconds = dict(zip(table["job"], table["seconds"], strict=True))
-        self.study = study
+    In its folder lies a file for every job under way, so that those are known that a killed
+    process had begun.
+    """
+
+    def __init__(self, study: Study, todo: Sequence[Job], folder: Path):
+        self.study, self.folder = study, folder
+        self.time_left = forecast.TimeLeft(forecast.costs(study, todo, forecast.speed()))
+        seconds = self.time_left.jobs["seconds"]
         # The longest first: no worker is left with a long one when all others are done.
         self.left = sorted(todo, key=lambda job: (KINDS.index(job.kind), -seconds[job.label]))
-        self.numbers = {job.label: str(number) for number, job in enumerate(self.left)}
-        self.failed: dict[str, str] = {}
-        self.causes: dict[str, str] = {}
-        self.time_left = forecast.TimeLeft(table)
+        self.files = {job.label: folder / str(number) for number, job in enumerate(self.left)}
+        self.why: dict[str, tuple[str, str]] = {}  # not done -> what failed, and its error
         self.started = time.monotonic()
         self.bar = progress(
             total=1.0,
@@ -78,80 +81,72 @@ class _Run:
             miniters=0,
         )
 
-    def do(self, pool: Executor, n_side_by_side: int, folder: Path) -> None:
+    def do(self, pool: Executor, n_at_once: int) -> None:
         """Do what is left, kind after kind, until all is over or the pool breaks."""
-        n_before = len(self.left)
-        try:
-            while self.left:
-                wave = [job for job in self.left if job.kind == self.left[0].kind]
-                # In this process the bar can only move between jobs.
-                futures = self._begin(wave if n_side_by_side else wave[:1], pool, folder)
-                while futures:
-                    self._show(folder, max(1, n_side_by_side))
-                    for future in wait(futures, REFRESH, FIRST_COMPLETED).done:
-                        self._end(futures.pop(future), future)
-        except BrokenExecutor:
-            if len(self.left) == n_before and not any(folder.iterdir()):
-                raise  # it cannot even begin
+        while self.left:
+            wave = [job for job in self.left if job.kind == self.left[0].kind]
+            # In this process the bar can only move between jobs.
+            futures = self._begin(wave if n_at_once else wave[:1], pool)
+            while futures:
+                self._show(max(1, n_at_once))
+                for future in wait(futures, REFRESH, FIRST_COMPLETED).done:
+                    self._end(futures.pop(future), future)
 
-    def _begin(self, wave: Sequence[Job], pool: Executor, folder: Path) -> dict[Future, Job]:
-        futures = {}
-        for job in wave:
-            if cause := next((self.causes[n] for n in job.needs if n in self.causes), None):
-                self._over(job, f"not begun: {cause}", cause)
-            else:
-                begun = folder / self.numbers[job.label]
-                futures[pool.submit(_do, self.study, job, begun)] = job
-        return futures
-
-    def _end(self, job: Job, future: Future) -> None:
-        seconds = None
-        try:
-            message, seconds = future.result()
-        except BrokenExecutor:
-            raise
-        except Exception as error:  # Dask gives up a job that has cost it workers
-            job.note_failure(error)
-            message = f"{type(error).__name__}: {error}"
-        self._over(job, message, f"{job.label}: {message}", seconds)
-
-    def give_up(self, folder: Path) -> None:
-        """Count jobs as failed that were under way when their pool broke."""
-        begun = self._begun(folder)
+    def give_up(self) -> None:
+        """Count jobs as over that were under way when their pool broke: failed, unless done."""
+        begun = self._begun()
         for job in [job for job in self.left if job.label in begun]:
             error = ChildProcessError("a worker process ended: it was killed, or out of memory")
-            job.note_failure(error)
-            self._over(job, f"{type(error).__name__}: {error}", f"{job.label}: {error}")
-        for path in folder.iterdir():
-            path.unlink()
+            self._over(job, None if job.is_done else (job.label, job.note_failure(error)))
+            self.files[job.label].unlink()
 
-    def close(self) -> None:
-        """End the bar."""
-        failures = f", {len(self.failed)} failed" if self.failed else ""
+    def close(self) -> dict[str, str]:
+        """End the bar; label -> message of what was not done."""
+        failures = f", {len(self.why)} failed" if self.why else ""
         gone = _words(time.monotonic() - self.started)
         self.bar.set_postfix_str(f"done in {gone}{failures}", refresh=False)
         self.bar.n = self.bar.total
         self.bar.close()
+        return {
+            label: error if label == cause else f"not begun: {cause}: {error}"
+            for label, (cause, error) in self.why.items()
+        }
 
-    def _over(
-        self, job: Job, message: str | None, cause: str, seconds: float | None = None
-    ) -> None:
+    def _begin(self, wave: Sequence[Job], pool: Executor) -> dict[Future, Job]:
+        futures = {}
+        for job in wave:
+            if why := next((self.why[label] for label in job.needs if label in self.why), None):
+                self._over(job, why)
+            else:
+                futures[pool.submit(_do, self.study, job, self.files[job.label])] = job
+        return futures
+
+    def _end(self, job: Job, future: Future) -> None:
+        try:
+            error, seconds = future.result()
+        except BrokenExecutor:
+            raise
+        except Exception as lost:  # Dask gives up a job that has cost it workers
+            error, seconds = job.note_failure(lost), None
+        self._over(job, (job.label, error) if error else None, seconds)
+
+    def _over(self, job: Job, why: tuple[str, str] | None, seconds: float | None = None) -> None:
         self.left.remove(job)
-        self.time_left.finished(job.label, None if message else seconds)
-        if message:
-            self.failed[job.label], self.causes[job.label] = message, cause
+        self.time_left.finished(job.label, seconds)
+        if why:
+            self.why[job.label] = why
 
-    def _begun(self, folder: Path) -> dict[str, float]:
+    def _begun(self) -> dict[str, float]:
         """Labels of the jobs under way, and for how long."""
-        labels = {number: label for label, number in self.numbers.items()}
+        labels = {path: label for label, path in self.files.items()}
         found = {}
-        for path in folder.iterdir():
+        for path in self.folder.iterdir():
             with suppress(FileNotFoundError):  # it has just ended
-                found[labels[path.name]] = max(0.0, time.time() - path.stat().st_mtime)
+                found[labels[path]] = max(0.0, time.time() - path.stat().st_mtime)
         return found
 
-    def _show(self, folder: Path, n_workers: int) -> None:
-        under_way = self._begun(folder)
+    def _show(self, n_workers: int) -> None:
+        under_way = self._begun()
         gone = time.monotonic() - self.started
         left = self.time_left.seconds(under_way, n_workers)
         ends = datetime.now() + timedelta(seconds=left)
@@ -163,23 +158,23 @@ class _Run:
         self.bar.update(0)
 
 
-def _do(study: Study, job: Job, begun: Path) -> tuple[str | None, float]:
-    """Do a job; what went wrong, and its seconds. A file ``begun`` tells that it is under way."""
+def _do(study: Study, job: Job, begun: Path) -> tuple[str | None, float | None]:
+    """Do a job: its error, or its seconds. A file ``begun`` tells that it is under way."""
     started = time.perf_counter()
-    message = None
+    begun.write_text(str(os.getpid()), encoding="ascii")
     try:
-        begun.write_text(str(os.getpid()), encoding="ascii")
-        with forecast.threads(), hidden():
+        # One process to a job: joblib would begin others of its own in it.
+        with forecast.threads(), hidden(), parallel_config("sequential"):
             if not job.is_done:
                 job.do(study)
         if job.kind == "train" and not job.is_done:
             raise RuntimeError("its result is not where it was to be: code or data have changed")
         job.forget_failure()
+        return None, time.perf_counter() - started
     except Exception as error:
-        job.note_failure(error)
-        message = f"{type(error).__name__}: {error}"
-    begun.unlink(missing_ok=True)
-    return message, time.perf_counter() - started
+        return job.note_failure(error), None
+    finally:
+        begun.unlink(missing_ok=True)
 
 
 @contextmanager
