@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from multiscale.config import TrainingSettings
-from multiscale.study import Architecture, Study
+from multiscale.study import Architecture, Experiment, Study
+from multiscale.study.design import TASKS
 
 SIZES = TrainingSettings(n_trials=2, n_runs=2, max_epochs=8, patience=8, n_hidden=20)
 
@@ -49,12 +50,11 @@ def measured(study: Study, name: str, window_length: int) -> dict[str, float]:
         pooling_length=32,
     )
     features = study.features(architecture)["test"]
-    return {
-        "mean": float(features.mean()),
-        "spread": float(features.std()),
-        "tagging": float(study.run(("tagging", architecture)).scores.mean()),
-        "similarity": float(study.run(("similarity", architecture)).scores.mean()),
-    }
+    found = {"mean": float(features.mean()), "spread": float(features.std())}
+    for task in TASKS:
+        result = study.run(Experiment(task=task, architecture=architecture))
+        found[task] = float(result.scores.mean())
+    return found
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from multiscale import features as features_module
 from multiscale.config import ParameterError
 from multiscale.datasets import SPLITS
 from multiscale.identity import source_files
 from multiscale.similarity import nca_score
-from multiscale.study import protocol
 from multiscale.study.design import TASKS, Architecture, Experiment
-from multiscale.study.jobs import data_jobs, jobs, needed
+from multiscale.study.jobs import jobs, needed
 from multiscale.study.study import Study
 from multiscale.tagging import run_scores
 
 SMALL = made_up.SMALL
+
+
+def small(task: str, architecture: Architecture = SMALL, **changes) -> Experiment:
+    return Experiment(task=task, architecture=architecture, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +41,8 @@ def profile(music, home):
     return made_up.profile(music, dataset=dataset(music))
 
 
-def dataset(folder: Path):
-    return {"name": "folder", "path": str(folder / "table.csv"), "clip_seconds": 5}
+def dataset(folder: Path, **changes):
+    return {"name": "folder", "path": str(folder / "table.csv"), "clip_seconds": 5, **changes}
 
 
 @pytest.fixture
@@ -51,11 +53,9 @@ def refuse(monkeypatch):
         raise AssertionError("computed again")
 
     def switch():
-        for name in ("search", "fit_runs"):
-            monkeypatch.setattr(protocol, name, raises)
-        for name in ("fit_many", "transform_many"):
-            monkeypatch.setattr(f"multiscale.study.learning.{name}", raises)
-            monkeypatch.setattr(features_module, name, raises)
+        steps = ("protocol.search", "protocol.fit_runs", "learning.fit_many")
+        for name in (*steps, "learning.transform_many"):
+            monkeypatch.setattr(f"multiscale.study.{name}", raises)
 
     return switch
 
@@ -66,7 +66,7 @@ def test_features_of_a_part_are_never_those_of_the_whole(profile, music):
         assert not {"dataset", "clips", "music"} & set(inspect.signature(method).parameters), name
     with pytest.raises(AttributeError, match="music"):
         Study(profile).music = Study(profile).music[np.arange(15)]
-    part = made_up.profile(music, dataset={**dataset(music), "n_clips": 15})
+    part = made_up.profile(music, dataset=dataset(music, n_clips=15))
     study, of_a_part = Study(profile), Study(part)
     assert study.feature_file(SMALL, 0).path != of_a_part.feature_file(SMALL, 0).path
     few, all_ = of_a_part.features(SMALL), study.features(SMALL)
@@ -89,40 +89,38 @@ def test_files_that_change_are_another_study_s(tmp_path, home):
 @pytest.mark.parametrize(("task", "n_outputs"), [("tagging", 2), ("similarity", 50)])
 def test_end_to_end_stored_and_repeatable(task, n_outputs, profile, refuse, monkeypatch, tmp_path):
     study = Study(profile)
-    assert study.result((task, SMALL)) is None
-    result = study.run((task, SMALL))
-    for trials in (result.trial_scores, result.trial_rates, result.trial_decays):
-        assert trials.shape == (2,)
+    assert study.result(small(task)) is None
+    result = study.run(small(task))
+    of_trials = (result.trial_scores, result.trial_rates, result.trial_decays)
+    assert {values.shape for values in (*of_trials, result.scores)} == {(2,)}
     assert result.outputs.shape == (2, 10, n_outputs)
-    assert result.scores.shape == (2,)
     assert ((result.scores > 0) & (result.scores <= 1)).all()
-    assert 1 <= len(result.history) <= 4
-    assert result.history.shape[1] == 2
+    assert result.history.shape in {(epochs, 2) for epochs in range(1, 5)}
     chosen = int(np.argmax(result.trial_scores))
     assert result.best.learning_rate == result.trial_rates[chosen]
     assert result.best.weight_decay == result.trial_decays[chosen]
     assert not np.array_equal(result.outputs[0], result.outputs[1])
 
     monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "elsewhere"))
-    again = Study(profile).run((task, SMALL))
+    again = Study(profile).run(small(task))
     np.testing.assert_array_equal(again.outputs, result.outputs)
     np.testing.assert_array_equal(again.scores, result.scores)
     refuse()
-    stored = Study(profile).run(Experiment(task=task, architecture=SMALL))
+    stored = Study(profile).run(small(task))
     np.testing.assert_array_equal(stored.outputs, result.outputs)
     assert stored.best == result.best
     assert stored.seconds == again.seconds
     with pytest.raises(AssertionError, match="computed again"):
-        Study(profile, seed=1).run((task, SMALL))
+        Study(profile, seed=1).run(small(task))
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_model_is_the_one_whose_scores_are_told(task, profile, refuse):
     study = Study(profile)
-    result = study.run((task, SMALL))
+    result = study.run(small(task))
     test = study.features(SMALL)["test"]
     refuse()
-    model = study.model((task, SMALL))
+    model = study.model(small(task))
     np.testing.assert_array_equal(model.outputs(test), result.outputs)
     score = {"tagging": run_scores, "similarity": nca_score}[task]
     np.testing.assert_allclose(score(study.labels(task)["test"], result.outputs), result.scores)
@@ -148,22 +146,22 @@ def test_features_are_learned_from_the_training_clips_alone(profile):
 
 def test_features_serve_both_tasks_and_sizes_of_one_touch_not_the_other(profile, refuse):
     for task in TASKS:
-        Study(profile).run((task, SMALL))
+        Study(profile).run(small(task))
     refuse()
     sizes = profile.tagging.model_copy(update={"n_trials": 3})
     longer = Study(profile.model_copy(update={"tagging": sizes, "name": "longer"}))
-    longer.run(("similarity", SMALL))
+    longer.run(small("similarity"))
     longer.features(SMALL)
     with pytest.raises(AssertionError, match="computed again"):
-        longer.run(("tagging", SMALL))
+        longer.run(small("tagging"))
 
 
 def test_changes_of_training(profile):
     study = Study(profile)
-    changed = Experiment(task="tagging", architecture=SMALL, training=(("n_runs", 3),))
+    changed = small("tagging", training=(("n_runs", 3),))
     assert study.training(changed) == made_up.SIZES.model_copy(update={"n_runs": 3})
     assert len(study.run(changed).scores) == 3
-    unknown = Experiment(task="tagging", architecture=SMALL, training=(("n_run", 3),))
+    unknown = small("tagging", training=(("n_run", 3),))
     with pytest.raises(ParameterError, match="n_run: extra inputs"):
         study.run(unknown)
 
@@ -177,7 +175,7 @@ def test_data_sets_without_what_a_task_needs(tmp_path, home, refuse):
     assert untagged.tasks == ["similarity"]
     assert {e.task for e in untagged.experiments()} == {"similarity"}
     with pytest.raises(ParameterError, match="tag"):
-        untagged.run(("tagging", SMALL))
+        untagged.run(small("tagging"))
     (tmp_path / "table.csv").write_text("\n".join(
         line.replace(",artist ", f",number {i} artist ") if ",test," in line else line
         for i, line in enumerate(table.splitlines())
@@ -185,7 +183,7 @@ def test_data_sets_without_what_a_task_needs(tmp_path, home, refuse):
     alone = Study(made)
     assert alone.tasks == ["tagging"]
     with pytest.raises(ParameterError, match="test artists: expected an artist with two clips"):
-        alone.run(("similarity", SMALL))
+        alone.run(small("similarity"))
     with pytest.raises(ParameterError, match="task: expected one of tagging, similarity"):
         alone.labels("genre")
 
@@ -202,7 +200,7 @@ def test_a_dictionary_from_elsewhere_is_the_one_learned_there(profile, tmp_path)
     assert borrowed.feature_file(SMALL, 0).path != here.feature_file(SMALL, 0).path
     assert {len(part) for part in borrowed.features(SMALL).values()} == {10}
     # Its data set is prepared as well.
-    assert {job.dataset for job in data_jobs(borrowed)} == {other, profile.dataset}
+    assert {job.subject[0] for job in jobs(borrowed, [])} == {other, profile.dataset}
 
 
 def test_another_draw_is_another_dictionary(profile):
@@ -222,7 +220,7 @@ def test_architectures_of_one_representation_are_learned_as_if_alone(profile, mo
 
 def test_results_do_not_depend_on_the_other_task_nor_on_store_or_figures(profile):
     for task, other in (("tagging", "similarity"), ("similarity", "tagging")):
-        result, model = Study(profile).result_files(Experiment(task=task, architecture=SMALL))
+        result, model = Study(profile).result_files(small(task))
         assert result.modules == model.modules
         told = set(result.modules)
         assert {f"multiscale.{task}", "multiscale.kmeans", "multiscale.datasets.folder"} < told
@@ -249,7 +247,7 @@ def test_seeds_that_are_none(profile, seed):
 
 
 WANTED = [
-    Experiment(task=task, architecture=SMALL.model_copy(update=change))
+    small(task, SMALL.model_copy(update=change))
     for task in TASKS
     for change in ({}, {"dictionary": "pca"}, {"representation": "gaussian"})
 ]
@@ -262,17 +260,7 @@ def test_jobs_come_after_what_they_need(profile):
     for index, job in enumerate(work):
         assert set(job.needs) <= set(labels[:index])
     learn = [job for job in work if job.kind == "learn"]
-    assert [len(job.architectures) for job in learn] == [2, 1]  # one pass per representation
-
-
-def test_jobs_are_done_once(profile):
-    study = Study(profile)
-    work = jobs(study, WANTED)
-    for job in needed(work):
-        job.do(study)
-    assert all(job.is_done for job in work if job.kind != "data")
-    assert needed(jobs(study, WANTED)) == []
-    assert study.missing(WANTED) == []
+    assert [len(job.subject[0]) for job in learn] == [2, 1]  # one pass per representation
 
 
 def test_what_failed_is_noted_and_left_alone_if_asked(profile):
@@ -281,7 +269,7 @@ def test_what_failed_is_noted_and_left_alone_if_asked(profile):
     learn = next(job for job in work if job.kind == "learn")
     learn.note_failure(MemoryError("no room"))
     assert learn.failure["error"] == "MemoryError: no room"
-    assert not learn.is_running
+    assert learn.state == "failed"
     assert needed(work, retry=False) == []
     assert {job.kind for job in needed(work)} == {"data", "learn", "extract", "train"}
     learn.forget_failure()
@@ -294,10 +282,10 @@ def test_a_dictionary_that_is_too_large_leaves_the_others_alone(profile):
     assert study.learnable([SMALL, large]) == [SMALL]
     assert study.learnable([large]) == [large]
     with pytest.raises(ParameterError, match="expected at most"):
-        study.run(("tagging", large))
+        study.run(small("tagging", large))
 
 
 def test_architectures_that_cannot_be_built_leave_nothing(profile, home):
     with pytest.raises(ParameterError, match="window_length: expected at most"):
-        Study(profile).run(("tagging", Architecture(window_length=64)))
+        Study(profile).run(small("tagging", Architecture(window_length=64)))
     assert not (home / "store").exists()

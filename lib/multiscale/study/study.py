@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -33,11 +34,8 @@ from multiscale.training import Model, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-LEARNING = "multiscale.study.learning"
-"""Module that makes dictionaries and features."""
-
-PROTOCOL = "multiscale.study.protocol"
-"""Module that makes results."""
+LEARNING, PROTOCOL = "multiscale.study.learning", "multiscale.study.protocol"
+"""Modules that make dictionaries and features, and results."""
 
 
 class _Source:
@@ -82,9 +80,9 @@ class Study:
 
     Examples
     --------
-    >>> from multiscale.study import Architecture, Study
-    >>> study = Study("smoke")
-    >>> study.run(("tagging", Architecture(dictionary=200))).scores.shape  # doctest: +SKIP
+    >>> from multiscale.study import Architecture, Experiment, Study
+    >>> laplacian = Experiment(task="tagging", architecture=Architecture(dictionary=200))
+    >>> Study("smoke").run(laplacian).scores.shape  # doctest: +SKIP
     (2,)
     """
 
@@ -122,33 +120,12 @@ class Study:
     @cached_property
     def tasks(self) -> list[str]:
         """Tasks for which the data have the labels, in each split."""
-        possible = []
-        for task in design.TASKS:
-            try:
-                self.labels(task)
-            except ParameterError:
-                continue
-            possible.append(task)
-        return possible
+        return _accepted(design.TASKS, self.labels)
 
     def labels(self, task: str) -> dict[str, np.ndarray]:
-        """What a task is to learn, by split.
+        """What a task is to learn, by split; a ParameterError if the data have not what it needs.
 
-        Parameters
-        ----------
-        task : {"tagging", "similarity"}
-            Which.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Tags of shape (n_clips, n_tags), bool, or artists of shape (n_clips,), of "train",
-            "valid" and "test".
-
-        Raises
-        ------
-        ParameterError
-            If the data have not what the task needs.
+        Tags of shape (n_clips, n_tags), bool, or artists of shape (n_clips,).
         """
         return protocol.labels(_task(task), self.music)
 
@@ -159,24 +136,10 @@ class Study:
     def features(
         self, architecture: Architecture, level: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Features of every clip, by split.
+        """Features of every clip, of all levels or of one, by split.
 
-        Parameters
-        ----------
-        architecture : Architecture
-            What dictionaries to extract with.
-        level : int, optional
-            Only the features of that level.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (n_clips, n_pooling_windows, n_features)
-            Of "train", "valid" and "test".
-
-        Raises
-        ------
-        ParameterError
-            If there is no such level, or there are not windows enough to learn from.
+        Of shape (n_clips, n_pooling_windows, n_features). A ParameterError if there is no such
+        level, or there are not windows enough to learn from.
         """
         design.check_level(level, architecture.n_levels)
         shards = [self.extract([architecture], shard)[0] for shard in range(self.n_shards)]
@@ -205,13 +168,8 @@ class Study:
 
     def learnable(self, architectures: Sequence[Architecture]) -> list[Architecture]:
         """Those for which there are windows enough; all, to fail and tell why, if none has."""
-        train, possible = self.source.split("train"), []
-        for architecture in architectures:
-            try:
-                self._learner(architecture).check_windows(train)
-            except ParameterError:
-                continue
-            possible.append(architecture)
+        train = self.source.split("train")
+        possible = _accepted(architectures, lambda a: self._learner(a).check_windows(train))
         return possible or list(architectures)
 
     @property
@@ -219,35 +177,22 @@ class Study:
         """Shards in which features are extracted."""
         return -(-self._own.n_clips // learning.SHARD)
 
-    def run(self, experiment: Experiment | tuple[str, Architecture]) -> Result:
+    def run(self, experiment: Experiment) -> Result:
         """Search, runs and scores of an experiment; computed if they are missing.
 
-        Parameters
-        ----------
-        experiment : Experiment or (str, Architecture)
-            What to run; a task and an architecture stand for the experiment on all levels.
-
-        Returns
-        -------
-        Result
-            Of all runs.
-
-        Raises
-        ------
-        ParameterError
-            If the data have not what the task needs, or the architecture asks for too much.
+        A ParameterError if the data have not what the task needs, or the architecture asks for too
+        much.
         """
-        experiment = _experiment(experiment)
         found = self.result(experiment)
         return self._obtain(experiment)[0] if found is None else found
 
-    def result(self, experiment: Experiment | tuple[str, Architecture]) -> Result | None:
+    def result(self, experiment: Experiment) -> Result | None:
         """The result of an experiment if it has been computed, else None."""
-        return self.result_files(_experiment(experiment))[0].read()
+        return self.result_files(experiment)[0].read()
 
-    def model(self, experiment: Experiment | tuple[str, Architecture]) -> Model:
+    def model(self, experiment: Experiment) -> Model:
         """The runs that an experiment trained, whose scores :meth:`run` tells."""
-        return self._obtain(_experiment(experiment))[1]
+        return self._obtain(experiment)[1]
 
     def compute(
         self,
@@ -294,7 +239,8 @@ class Study:
 
     def missing(self, experiments: Iterable[Experiment] | None = None) -> list[Experiment]:
         """Those, of all by default, that have no result yet."""
-        return [e for e in self._asked(experiments) if not self.result_files(e)[0].path.is_file()]
+        asked = self.experiments() if experiments is None else experiments
+        return [e for e in asked if not self.result_files(e)[0].path.is_file()]
 
     def best_architecture(self, task: str) -> Architecture | None:
         """The one of the 28 with the highest mean validation score so far; None before any."""
@@ -305,13 +251,13 @@ class Study:
         }
         return max(scored, key=scored.get) if scored else None
 
-    def table(self, experiments: Iterable[Experiment] | None = None) -> pd.DataFrame:
+    def table(self, experiments: Sequence[Experiment]) -> pd.DataFrame:
         """One row per run: see :func:`multiscale.study.results.results_table`."""
-        return results.results_table(self, self._asked(experiments))
+        return results.results_table(self, experiments)
 
-    def tag_table(self, experiments: Iterable[Experiment] | None = None) -> pd.DataFrame:
+    def tag_table(self, experiments: Sequence[Experiment]) -> pd.DataFrame:
         """One row per run and tag: see :func:`multiscale.study.results.tag_table`."""
-        return results.tag_table(self, self._asked(experiments))
+        return results.tag_table(self, experiments)
 
     def by_level(self, architecture: Architecture) -> pd.DataFrame:
         """AUC of every tag from each level: see :func:`multiscale.study.results.by_level`."""
@@ -335,33 +281,26 @@ class Study:
 
     def dictionary_file(self, architecture: Architecture) -> Artefact:
         """Where the dictionaries of an architecture are, or would be."""
-        return Artefact(
-            "dictionaries",
-            self._learned(architecture),
-            (LEARNING,),
-            self._data_modules,
-            MultiscaleFeatures.save,
-            MultiscaleFeatures.load,
-        )
+        settings, form = self._learned(architecture), MultiscaleFeatures
+        return self._artefact("dictionaries", settings, (LEARNING,), form.save, form.load)
 
     def feature_file(self, architecture: Architecture, shard: int) -> Artefact:
         """Where the features of a shard are, or would be."""
         settings = {**self._extracted(architecture), "shard": shard}
-        return Artefact("features", settings, (LEARNING,), self._data_modules)
+        return self._artefact("features", settings, (LEARNING,))
 
     def result_files(self, experiment: Experiment) -> tuple[Artefact, Artefact]:
         """Where the result of an experiment and the trained runs are, or would be."""
+        task = experiment.task
         settings = {
             **self._extracted(experiment.architecture),
             "level": experiment.level,
             "training": self.training(experiment).model_dump(mode="json"),
         }
-        task = experiment.task
         makers = (LEARNING, PROTOCOL, f"multiscale.{task}")
-        data = self._data_modules
         return (
-            Artefact(task, settings, makers, data, Result.save, Result.load),
-            Artefact(f"{task}_models", settings, makers, data, Model.save, Model.load),
+            self._artefact(task, settings, makers, Result.save, Result.load),
+            self._artefact(f"{task}_models", settings, makers, Model.save, Model.load),
         )
 
     def training(self, experiment: Experiment) -> TrainingSettings:
@@ -369,10 +308,11 @@ class Study:
         usual = getattr(self.profile, experiment.task).model_dump()
         return TrainingSettings(**{**usual, **dict(experiment.training)})
 
-    @property
-    def _data_modules(self) -> tuple[str, ...]:
+    def _artefact(self, kind: str, settings: dict, makers: tuple[str, ...], *form) -> Artefact:
+        """One whose header tells the code of the data sets as well."""
         names = {source.settings.name for source in (self._own, self._learned_from)}
-        return tuple(f"multiscale.datasets.{name}" for name in sorted(names))
+        about = tuple(f"multiscale.datasets.{name}" for name in sorted(names))
+        return Artefact(kind, settings, makers, about, *form)
 
     def _obtain(self, experiment: Experiment) -> tuple[Result, Model]:
         labels = self.labels(experiment.task)  # refused before any work
@@ -387,9 +327,6 @@ class Study:
 
     def _learner(self, architecture: Architecture) -> MultiscaleFeatures:
         return learning.learner(architecture, self.profile.learning, self.seed)
-
-    def _asked(self, experiments: Iterable[Experiment] | None) -> list[Experiment]:
-        return self.experiments() if experiments is None else list(experiments)
 
     def _learned(self, architecture: Architecture) -> dict:
         """What determines dictionaries."""
@@ -416,8 +353,11 @@ def _task(name: str) -> Task:
     return getattr(import_module(f"multiscale.{name}"), name.upper())
 
 
-def _experiment(experiment: Experiment | tuple[str, Architecture]) -> Experiment:
-    if isinstance(experiment, Experiment):
-        return experiment
-    task, architecture = experiment
-    return Experiment(task=task, architecture=architecture)
+def _accepted(values: Iterable, check: Callable) -> list:
+    """Those that a check does not refuse."""
+    found = []
+    for value in values:
+        with suppress(ParameterError):
+            check(value)
+            found.append(value)
+    return found
