@@ -58,22 +58,29 @@ def test_average_precision_is_the_mean_over_tags(study):
 def test_artists_seen_and_unseen_are_told_apart(study):
     alone = results.results_table(study, WANTED[1:])
     assert alone["test_unseen"].isna().all()
+    test = study.music.clips.index[study.music.clips["split"] == "test"]
     clips = study.music.clips.copy()
-    clips.loc[(clips["split"] == "test") & (clips["artist"] == "artist 1"), "artist"] = "new"
+    clips.loc[test[clips.loc[test, "artist"] == "artist 1"], "artist"] = "new"
+    clips.loc[test[0], "artist"] = "of one clip"
     changed = SimpleNamespace(music=replace(study.music, clips=clips), result=study.result)
     table = results.results_table(changed, WANTED[1:])
-    artists = changed.music.split("test").artists
-    probability = clip_probabilities(study.result(WANTED[1]).outputs[0], artists)
-    unseen = artists == "new"
-    assert table["test_unseen"][0] == pytest.approx(probability[unseen].mean())
-    assert table["test_seen"][0] == pytest.approx(probability[~unseen].mean())
+    artists, embedded = changed.music.split("test").artists, study.result(WANTED[1]).outputs[0]
+    scored, unseen = artists != "of one clip", artists == "new"
+    values = {
+        "test": clip_probabilities(embedded, artists),
+        "precision_at_10": results.clip_precision(embedded, artists),
+    }
+    for name, of_clips in values.items():
+        assert table[f"{name}_unseen"][0] == pytest.approx(of_clips[unseen].mean())
+        assert table[f"{name}_seen"][0] == pytest.approx(of_clips[scored & ~unseen].mean())
+    assert table["precision_at_10"][0] == pytest.approx(values["precision_at_10"][scored].mean())
 
 
 def test_precision_counts_the_nearest_of_the_same_artist():
     embedded = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [9.0]])
     artists = np.array(["a", "a", "b", "b", "b", None], object)
     found = results.clip_precision(embedded, artists, n=2)
-    np.testing.assert_allclose(found, [0.5, 0.5, 0.0, 0.5, 0.5, np.nan])
+    np.testing.assert_allclose(found, [0.5, 0.5, 0.0, 0.5, 0.5, 0.0])
 
 
 def test_by_architecture_has_a_place_for_every_one():

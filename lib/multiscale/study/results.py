@@ -41,21 +41,11 @@ N_NEIGHBOURS = 10
 
 
 def results_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFrame:
-    """One row per run of the experiments that have been computed.
+    """One row per run of the experiments that have been computed; none for one that is missing.
 
-    Parameters
-    ----------
-    study : Study
-        Whose results.
-    experiments : sequence of Experiment
-        Which; one that is missing has no rows.
-
-    Returns
-    -------
-    DataFrame
-        :data:`IDENTIFYING` (level is "all" or a number, change from our choices in words), run,
-        learning_rate, weight_decay, valid (score), :data:`SCORES`, epochs, seconds (of search and
-        runs together).
+    Columns :data:`IDENTIFYING` (level is "all" or a number, change from our choices in words), run,
+    learning_rate, weight_decay, valid (score), :data:`SCORES`, epochs, seconds (of search and runs
+    together).
     """
     rows = []
     for experiment, result in _found(study, experiments):
@@ -64,10 +54,9 @@ def results_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFra
             "weight_decay": result.best.weight_decay,
             "seconds": result.seconds,
         }
-        scored = _SCORED[experiment.task](result, study.music)
-        runs = zip(result.valid_scores, result.epochs, scored, strict=True)
-        for index, (valid, epochs, scores) in enumerate(runs):
-            rows.append(common | {"run": index, "valid": valid, "epochs": epochs} | scores)
+        for run, scores in enumerate(_SCORED[experiment.task](result, study.music)):
+            of_run = {"run": run, "valid": result.valid_scores[run], "epochs": result.epochs[run]}
+            rows.append(common | of_run | {"test": result.scores[run]} | scores)
     columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
     return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
 
@@ -93,14 +82,14 @@ def by_level(study: Study, architecture: Architecture) -> pd.DataFrame:
     clips carry, or none. A ParameterError if no level has been computed.
     """
     levels = single_levels(architecture)
-    if not any(True for _ in _found(study, levels)):
+    whole = Experiment(task="tagging", architecture=architecture)
+    table = tag_table(study, [whole, *levels])
+    if (table["level"] == "all").all():
         raise ParameterError(
             f"results: expected a level of {architecture} in the store, got none; "
             "`multiscale run` computes them"
         )
-    whole = Experiment(task="tagging", architecture=architecture)
     columns = pd.Index(["all", *(str(e.level) for e in levels)], name="level")
-    table = tag_table(study, [whole, *levels])
     return table.pivot_table("auc", "tag", "level").reindex(columns=columns)
 
 
@@ -171,52 +160,37 @@ def source_words(dataset: ClipDataset) -> str:
 
 
 def clip_precision(embedded: np.ndarray, artists: np.ndarray, n: int = N_NEIGHBOURS) -> np.ndarray:
-    """Share of every clip's nearest neighbours that are by its own artist, one run.
+    """Share of every clip's ``n`` nearest neighbours that are by its own artist, one run.
 
-    Parameters
-    ----------
-    embedded : ndarray of shape (n_clips, n_components)
-        Places in the learned space.
-    artists : ndarray of shape (n_clips,)
-        Artist of each clip; one that is None or NaN is unknown, and shared with no other clip.
-    n : int, default=10
-        Neighbours looked at; all others where there are fewer.
-
-    Returns
-    -------
-    ndarray of shape (n_clips,), float64
-        NaN for a clip whose artist has no other. An artist of k clips cannot exceed (k - 1) / n.
+    From places (n_clips, n_components) and artists (n_clips,), unknown where None or NaN. An artist
+    of k clips cannot exceed (k - 1) / n; where there are fewer clips, all others are looked at.
     """
     labels = artist_numbers(artists)
     search = NearestNeighbors(n_neighbors=min(n, len(labels) - 1)).fit(embedded)
     nearest = search.kneighbors(return_distance=False)  # of its own clips: each leaves itself out
-    precision = (labels[nearest] == labels[:, None]).mean(axis=1)
-    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return np.where(counts[which] > 1, precision, np.nan)
+    return (labels[nearest] == labels[:, None]).mean(axis=1)
 
 
-def _tag_scores(result: Result, dataset: ClipDataset) -> list[dict[str, float]]:
+def _tag_scores(result: Result, dataset: ClipDataset) -> Iterator[dict[str, float]]:
+    """Of every run, what stands beside the score of the paper."""
     tags = dataset.split("test").tags
-    return [
-        {"test": score, "average_precision": _mean(tag_average_precision(tags, y_score))}
-        for score, y_score in zip(result.scores, result.outputs, strict=True)
-    ]
+    for y_score in result.outputs:
+        yield {"average_precision": _mean(tag_average_precision(tags, y_score))}
 
 
-def _similarity_scores(result: Result, dataset: ClipDataset) -> list[dict[str, float]]:
+def _similarity_scores(result: Result, dataset: ClipDataset) -> Iterator[dict[str, float]]:
     test, train = dataset.split("test"), dataset.split("train")
     seen = test.clips["artist"].isin(train.clips["artist"].dropna()).to_numpy()
-    rows = []
-    for score, embedded in zip(result.scores, result.outputs, strict=True):
-        row = {"test": score}
-        values = {
-            "test": clip_probabilities(embedded, test.artists),
-            "precision_at_10": clip_precision(embedded, test.artists),
+    for embedded in result.outputs:
+        right = clip_probabilities(embedded, test.artists)  # NaN where the artist has no other clip
+        precision = np.where(np.isnan(right), np.nan, clip_precision(embedded, test.artists))
+        yield {
+            "test_seen": _mean(right[seen]),
+            "test_unseen": _mean(right[~seen]),
+            "precision_at_10": _mean(precision),
+            "precision_at_10_seen": _mean(precision[seen]),
+            "precision_at_10_unseen": _mean(precision[~seen]),
         }
-        for name, of_clips in values.items():
-            row |= {f"{name}_seen": _mean(of_clips[seen]), f"{name}_unseen": _mean(of_clips[~seen])}
-        rows.append(row | {"precision_at_10": _mean(values["precision_at_10"])})
-    return rows
 
 
 _SCORED = {"tagging": _tag_scores, "similarity": _similarity_scores}
@@ -237,16 +211,15 @@ def _found(study: Study, experiments: Sequence[Experiment]) -> Iterator[tuple[Ex
 
 def _columns(experiment: Experiment) -> dict:
     """What tells an experiment from others: :data:`IDENTIFYING`."""
-    architecture = experiment.architecture
-    changes = [architecture.model_copy(update={"draw": 0}).changes]
+    a = experiment.architecture
+    changes = [a.model_copy(update={"draw": 0}).changes]
     changes += [f"{name}={value}" for name, value in experiment.training]
-    values = (
-        experiment.task,
-        architecture.representation,
-        architecture.window_length,
-        str(architecture.dictionary),
-        "all" if experiment.level is None else str(experiment.level),
-        ", ".join(filter(None, changes)),
-        architecture.draw,
-    )
-    return dict(zip(IDENTIFYING, values, strict=True))
+    return {
+        "task": experiment.task,
+        "representation": a.representation,
+        "window_length": a.window_length,
+        "dictionary": str(a.dictionary),
+        "level": "all" if experiment.level is None else str(experiment.level),
+        "change": ", ".join(filter(None, changes)),
+        "draw": a.draw,
+    }
