@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import made_up
 import pytest
 
 from multiscale.config import ParameterError, TrainingSettings
@@ -90,7 +89,3 @@ def test_a_source_of_dictionaries(tmp_path):
         borrowing(profile, "radio")
     with pytest.raises(ParameterError, match="profile: expected"):
         borrowing(profile, "nowhere.yaml")
-
-
-def test_made_up_profiles_are_profiles(tmp_path):
-    assert made_up.profile(tmp_path).dataset.name == "folder"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -151,13 +150,6 @@ def test_reading_takes_no_lock():
     assert not store.lock_path(artefact({}).path).exists()
 
 
-def test_files_are_as_readable_as_any_other(home):
-    cached({}, lambda: {"a": np.ones(2)})
-    (home / "plain").write_text("")
-    plain, written = (path.stat().st_mode for path in (home / "plain", artefact({}).path))
-    assert stat.S_IMODE(written) == stat.S_IMODE(plain)
-
-
 def files(home: Path) -> list[str]:
     return [path.name for path in home.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
@@ -175,39 +167,44 @@ from pathlib import Path
 import numpy as np
 from multiscale.study import store
 
+log, slow, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+
+def stage(name):
+    with log.open("a") as file:
+        file.write(name)
+    time.sleep(seconds if name == slow else 0)
+
 def compute(missing):
-    with Path(sys.argv[1]).open("a") as log:
-        log.write("computing\\n")
-    time.sleep({in_compute})
-    return [{{"a": np.arange(1000.0)}}]
+    stage("computing")
+    return [{"a": np.arange(1000.0)}]
 
 def save(arrays, path):
     path.write_bytes(b"half a file")
-    Path(sys.argv[1]).open("a").write("saving\\n")
-    time.sleep({in_save})
+    stage("saving")
     store.save_arrays(arrays, path)
 
-artefact = store.Artefact("kind", {{}}, ("multiscale.config",), save=save)
+artefact = store.Artefact("kind", {}, ("multiscale.config",), save=save)
 print(store.obtain([artefact], compute)[0]["a"].sum())
 """
 
 
-def start(log: Path, in_compute: float = 0, in_save: float = 0) -> subprocess.Popen:
-    code = SCRIPT.format(in_compute=in_compute, in_save=in_save)
-    return subprocess.Popen([sys.executable, "-c", code, str(log)], stdout=subprocess.PIPE)
+def start(log: Path, slow: str, seconds: float) -> subprocess.Popen:
+    """Obtain an artefact in a process of its own, one of whose stages takes so long."""
+    command = [sys.executable, "-c", SCRIPT, str(log), slow, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def wait_for(log: Path, word: str) -> None:
     deadline = time.monotonic() + 60
     while not (log.exists() and word in log.read_text()):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, f"not yet {word}"
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("stage", ["computing", "saving"])
 def test_killed_while_at_it(home, tmp_path, stage):
     log = tmp_path / "log"
-    process = start(log, **{"in_compute" if stage == "computing" else "in_save": 60})
+    process = start(log, stage, seconds=60)
     wait_for(log, stage)
     assert store.is_being_made(artefact({}).path)
     os.kill(process.pid, signal.SIGKILL)
@@ -223,9 +220,9 @@ def test_killed_while_at_it(home, tmp_path, stage):
 
 def test_two_processes_compute_once(tmp_path):
     log = tmp_path / "log"
-    first = start(log, in_compute=1)
+    first = start(log, "computing", seconds=1)
     wait_for(log, "computing")
-    second = start(log, in_compute=1)
+    second = start(log, "computing", seconds=1)
     outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
     assert outputs[0] == outputs[1] == b"499500.0\n"
     assert log.read_text().count("computing") == 1

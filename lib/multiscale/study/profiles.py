@@ -53,11 +53,6 @@ def load_profile(name: str | Path) -> Profile:
         One that comes with the package, or that a book was given (``profiles`` in the data home);
         or a path that ends in ``.yaml``.
 
-    Returns
-    -------
-    Profile
-        The validated profile.
-
     Raises
     ------
     ParameterError
@@ -66,7 +61,8 @@ def load_profile(name: str | Path) -> Profile:
     """
     path = Path(name)
     if path.suffix != ".yaml":
-        known = {p.stem: p for folder in (_given(), PROFILES) for p in folder.glob("*.yaml")}
+        folders = (data_home() / "profiles", PROFILES)
+        known = {p.stem: p for folder in folders for p in folder.glob("*.yaml")}
         if str(name) not in known:
             names = ", ".join(sorted(known))
             raise ParameterError(
@@ -113,10 +109,8 @@ def parse_yaml(text: str) -> object:
         return yaml.load(text, _Plain)  # a SafeLoader
     except ParameterError:
         raise
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: such as a day that no month has
         raise ParameterError(f"expected YAML, got {error}") from None
-    except ValueError as error:  # such as a day that no month has
-        raise ParameterError(f"expected YAML, got {text.strip()!r}: {error}") from None
 
 
 class _Plain(yaml.SafeLoader):
@@ -137,7 +131,3 @@ class _Plain(yaml.SafeLoader):
 
 
 _Plain.add_constructor("tag:yaml.org,2002:int", _Plain.construct_number)
-
-
-def _given() -> Path:
-    return data_home() / "profiles"

@@ -13,7 +13,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -75,14 +75,8 @@ class Artefact:
         """Save its content; a file appears whole or not at all."""
         with atomic_write(self.path) as temporary:
             self.save(content, temporary)
-            _add_metadata(
-                temporary,
-                {
-                    "settings": json.dumps(self.settings, sort_keys=True),
-                    "modules": json.dumps(self.modules),
-                    "made with": json.dumps(made_with()),
-                },
-            )
+            told = {"settings": self.settings, "modules": self.modules, "made with": made_with()}
+            _add_metadata(temporary, {name: json.dumps(value) for name, value in told.items()})
 
 
 def obtain(
@@ -101,15 +95,11 @@ def obtain(
         for path in sorted({artefact.path for artefact in artefacts}):
             path.parent.mkdir(parents=True, exist_ok=True)
             locks.enter_context(FileLock(lock_path(path)))
-        contents = [
-            artefact.read() if content is None else content
-            for artefact, content in zip(artefacts, contents, strict=True)
-        ]
+        contents = [artefact.read() for artefact in artefacts]  # as others may have made some
         missing = [index for index, content in enumerate(contents) if content is None]
-        if missing:
-            for index, content in zip(missing, compute(missing), strict=True):
-                artefacts[index].write(content)
-                contents[index] = content
+        for index, content in zip(missing, compute(missing) if missing else (), strict=True):
+            artefacts[index].write(content)
+            contents[index] = content
     return contents
 
 
@@ -140,16 +130,15 @@ def metadata(path: Path) -> dict:
 
 def why_stale(artefact: Artefact) -> str:
     """Which code changed since one of these settings was made, or how the nearest one differs."""
-    siblings = []
+    stored = []
     for path in artefact.path.parent.glob("[!.]*.safetensors"):
-        try:
-            told = metadata(path)
-        except (SafetensorError, KeyError, FileNotFoundError):
-            continue
-        siblings.append((_differences(told["settings"], artefact.settings), path, told["modules"]))
-    if not siblings:
+        with suppress(SafetensorError, KeyError, FileNotFoundError):
+            told, age = metadata(path), -path.stat().st_mtime
+            differing = _differences(told["settings"], artefact.settings)
+            stored.append((len(differing), age, path, differing, told["modules"]))
+    if not stored:
         return f"no {artefact.kind} stored yet"
-    differing, path, modules = min(siblings, key=lambda s: (len(s[0]), -s[1].stat().st_mtime))
+    *_, path, differing, modules = min(stored)
     if differing:
         return f"not computed yet; the nearest stored differs in {', '.join(differing)}"
     now = artefact.modules
