@@ -233,8 +233,8 @@ def test_in_pipelines_and_searches(clips):
 
 def test_pcm_and_stereo_are_repaired(clips):
     learner = small(n_levels=2).fit(clips)
-    # A step of 16-bit audio is small beside the clips' noise.
     features = learner.transform(clips[:1])
+    # A step of 16-bit audio is small beside the clips' noise.
     pcm = np.round(clips[:1] * 32768).astype(np.int16)
     np.testing.assert_allclose(learner.transform(pcm), features, atol=0.05)
     stereo = np.stack([clips[0] * 2, clips[0] * 0], axis=1)

@@ -17,20 +17,10 @@ _hidden = False
 
 
 def progress(iterable: Iterable | None = None, **options) -> tqdm:
-    """Show progress on standard error; ``$TQDM_DISABLE`` turns it off.
+    """Show progress on standard error; ``options`` are those of ``tqdm.tqdm``, which it returns.
 
-    Parameters
-    ----------
-    iterable : iterable, optional
-        What is gone through; without it, call ``update`` on what is returned.
-    **options
-        Of ``tqdm.tqdm``, such as desc, total and unit.
-
-    Returns
-    -------
-    tqdm
-        An ordinary bar on a terminal. Elsewhere it writes a line a minute at most and one when
-        all is done.
+    An ordinary bar on a terminal; elsewhere a line a minute at most, and one when all is done.
+    Without an iterable, call ``update`` on what is returned. ``$TQDM_DISABLE`` turns it off.
     """
     options.setdefault("file", sys.stderr)
     options.setdefault("disable", _hidden or bool(os.environ.get("TQDM_DISABLE")))

@@ -14,6 +14,9 @@ from pydantic import Field, model_validator
 from multiscale.config import (
     APPROACHES,
     DICTIONARIES,
+    EXPLAINED_VARIANCE_RATIO,
+    N_LEVELS,
+    POOLING_LENGTH,
     Dictionary,
     ParameterError,
     RepresentationName,
@@ -31,10 +34,10 @@ class Architecture(Settings):
     representation: RepresentationName = "laplacian"
     window_length: int = 1
     dictionary: Dictionary = 500
-    n_levels: int = 6
-    pooling_length: int = 128
+    n_levels: int = N_LEVELS
+    pooling_length: int = POOLING_LENGTH
     pooling: Literal["max", "mean", "min", "var"] = "max"
-    explained_variance_ratio: float = Field(0.99, gt=0, lt=1)
+    explained_variance_ratio: float = Field(EXPLAINED_VARIANCE_RATIO, gt=0, lt=1)
     whiten: bool = True
     whitening_damping: float = Field(0.0, ge=0)
     assign: Literal["abs", "signed"] = "abs"
