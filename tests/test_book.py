@@ -270,7 +270,7 @@ def test_rerun_leaves_the_book_alone_and_makes_a_page(book, monkeypatch, capsys)
     monkeypatch.setattr(rerun, "make_page", lambda root, notebook, folder: folder / "page.html")
     write_chapter(book, "front", "print(n_levels, dictionary, seed)")
     before = {p: p.read_bytes() for p in book.rglob("*") if p.is_file()}
-    command = ["rerun", "front", "-p", "n_levels", "4", "--parameters", "dictionary=pca seed=1"]
+    command = ["rerun", "front", "--parameters", "n_levels=4 dictionary=pca seed=1"]
     monkeypatch.setattr(sys, "argv", [*command, "--root", str(book)])
     assert rerun.main() == 0
     folder = book / "_runs" / "front" / "n_levels=4_dictionary=pca_seed=1"

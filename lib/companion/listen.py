@@ -27,6 +27,9 @@ from multiscale.datasets import ClipDataset
 from multiscale.encoding import Encoder
 from multiscale.spectrogram import log_mel, mel_filter_bank
 
+SAMPLE_RATE = SpectrogramSettings().sample_rate
+"""Of all that is played, in Hz."""
+
 LOUDNESS = 0.08
 """Root mean square that a player without ``keep_level`` is brought to."""
 
@@ -41,7 +44,6 @@ def player(
     signal: np.ndarray,
     caption: str,
     *,
-    sample_rate: int = 16_000,
     seconds: float | None = 10.0,
     keep_level: bool = False,
 ) -> HTML:
@@ -50,11 +52,9 @@ def player(
     Parameters
     ----------
     signal : array-like of shape (n_samples,)
-        Mono audio.
+        Mono audio at 16 kHz.
     caption : str
         What is heard; plain text.
-    sample_rate : int, default=16000
-        In Hz.
     seconds : float or None, default=10.0
         Only that much from the start; None for all.
     keep_level : bool, default=False
@@ -68,10 +68,10 @@ def player(
     """
     signal = np.asarray(signal, np.float32)
     if seconds is not None:
-        signal = signal[: round(seconds * sample_rate)]
+        signal = signal[: round(seconds * SAMPLE_RATE)]
     if not keep_level:
         signal = signal * (LOUDNESS / max(float(np.sqrt(np.mean(signal**2))), 1e-6))
-    source = _source(_mp3(np.clip(signal, -1, 1), sample_rate))
+    source = _source(_mp3(np.clip(signal, -1, 1)))
     return HTML(
         f'<figure class="player"><figcaption>{html.escape(caption)}</figcaption>'
         f'<audio controls preload="metadata" src="{source}"></audio></figure>'
@@ -104,7 +104,7 @@ def clip(dataset: ClipDataset, index: int, words: str = "", **options) -> HTML:
         As of :func:`player`.
     """
     caption = ": ".join(part for part in (words, credit(dataset.clips.iloc[index])) if part)
-    return player(dataset[int(index)], caption, sample_rate=dataset.sample_rate, **options)
+    return player(dataset[int(index)], caption, **options)
 
 
 def ranked(
@@ -136,7 +136,7 @@ def ranked(
         who = credit(dataset.clips.iloc[index]).partition(",")[0]
         truth = "carries the tag" if dataset.tags[index, column] else "does not carry it"
         caption = f"{rank + 1}. {who}: p = {scores[index, column]:.2f}, {truth}"
-        items.append(player(dataset[index], caption, sample_rate=dataset.sample_rate))
+        items.append(player(dataset[index], caption))
     return players(*items)
 
 
@@ -255,7 +255,7 @@ def _source(sound: bytes) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _mp3(signal: np.ndarray, sample_rate: int) -> bytes:
+def _mp3(signal: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, signal, sample_rate, format="MP3", compression_level=0.6)
+    soundfile.write(buffer, signal, SAMPLE_RATE, format="MP3", compression_level=0.6)
     return buffer.getvalue()

@@ -86,14 +86,12 @@ def main() -> int:
     """Run the chapter that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("chapter", help="such as 03_2_gaussian_pyramid")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--parameters", default="", help='such as "n_levels=4 seed=1"')
     parser.add_argument("--profile", help="smoke, laptop, paper or a .yaml file")
     parser.add_argument("--root", type=Path, default=Path(), help="folder of the project")
     arguments = parser.parse_args()
     try:
         given = {"profile": arguments.profile} if arguments.profile else {}
-        given |= {name: parse_yaml(value) for name, value in arguments.p}
         given |= parse(arguments.parameters)
         print(*rerun(project(arguments.root), arguments.chapter, given), sep="\n")
     except ParameterError as error:

@@ -5,14 +5,7 @@ Frequency is in Hz on a mel axis, time in seconds. Quantities that start at zero
 colour scale, differences a diverging one that is centred on zero.
 """
 
-from companion.figures.charts import (
-    bars,
-    curves,
-    heatmap,
-    histogram,
-    table,
-    text_table,
-)
+from companion.figures.charts import bars, curves, heatmap, histogram, table, text_table
 from companion.figures.learning import (
     correlations,
     dictionary,
@@ -22,13 +15,7 @@ from companion.figures.learning import (
     unit_circle,
     whitening,
 )
-from companion.figures.outcomes import (
-    architectures,
-    effects,
-    leanings,
-    ledger,
-    timescales_of_tags,
-)
+from companion.figures.outcomes import architectures, effects, leanings, ledger, timescales_of_tags
 from companion.figures.spectrograms import (
     pipeline,
     representations,
@@ -37,12 +24,7 @@ from companion.figures.spectrograms import (
     timescales,
     zooms,
 )
-from companion.figures.tasks import (
-    clip_map,
-    neighbours,
-    ranking,
-    search,
-)
+from companion.figures.tasks import clip_map, neighbours, ranking, search
 
 __all__ = [
     "architectures",

@@ -10,6 +10,9 @@ from multiscale.datasets.base import SPLITS, ClipDataset
 QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest": 1.0}
 """Of the levels."""
 
+N_TAGS, N_SKIPPED = 10, 20
+"""Tags and skipped files that a summary names."""
+
 
 def overview(dataset: ClipDataset) -> pd.DataFrame:
     """Sizes of the splits train, valid, test and all, one in each row.
@@ -81,8 +84,8 @@ def against_paper(dataset: ClipDataset) -> pd.DataFrame:
     return pd.DataFrame({"the paper's": paper, "this copy's": here}, dtype=object)
 
 
-def summary(dataset: ClipDataset, n_tags: int = 10, n_skipped: int = 20) -> str:
-    """All of this in some lines, so many tags and skipped files by name."""
+def summary(dataset: ClipDataset) -> str:
+    """All of this in some lines."""
     tags = tag_frequencies(dataset)
     lengths = sorted(dataset.clips["seconds"].unique())
     volumes = ", ".join(f"{name} {value:.1f}" for name, value in levels(dataset).items())
@@ -93,12 +96,12 @@ def summary(dataset: ClipDataset, n_tags: int = 10, n_skipped: int = 20) -> str:
         f"seconds a clip: {', '.join(f'{length:g}' for length in lengths)}",
         f"levels, dB of full scale: {volumes}",
         f"tags: {len(tags) or 'none'}",
-        *(f"  {row.Index}: {row.all} clips, {row.share:.1%}" for row in tags[:n_tags].itertuples()),
+        *(f"  {row.Index}: {row.all} clips, {row.share:.1%}" for row in tags[:N_TAGS].itertuples()),
         f"skipped files: {len(dataset.skipped) or 'none'}",
-        *(f"  {row.path}: {row.reason}" for row in dataset.skipped[:n_skipped].itertuples()),
+        *(f"  {row.path}: {row.reason}" for row in dataset.skipped[:N_SKIPPED].itertuples()),
     ]
-    if len(dataset.skipped) > n_skipped:
-        lines.append(f"  and {len(dataset.skipped) - n_skipped} more")
+    if len(dataset.skipped) > N_SKIPPED:
+        lines.append(f"  and {len(dataset.skipped) - N_SKIPPED} more")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ and its tags are furthest behind, among the splits that are not yet full.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from multiscale.datasets.tracks import Track, digest
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 """Of the clips."""
+
+EVERY = ("all", "")
+"""Label of any clip, beside those of its tags and its artist."""
 
 
 def assign(
@@ -29,18 +32,23 @@ def assign(
     what never crosses splits, the seed in which order files are dealt out.
     """
     splits = [track.split for track in tracks]
-    filled = {split: Counter() for split in SPLITS}
-    for track, count in zip(tracks, n_clips, strict=True):
-        if track.split:
-            _fill(filled[track.split], [track], [count], split_by)
-    total = Counter()
-    _fill(total, tracks, n_clips, split_by)
-    dealt = _units(tracks, n_clips, split_by, seed)
+
+    def counted(files: Iterable[int]) -> Counter:
+        """Clips of some files by label."""
+        counts = Counter()
+        for i in files:
+            counts.update(dict.fromkeys(_labels(tracks[i], split_by), n_clips[i]))
+        return counts
+
+    every = range(len(tracks))
+    total = counted(every)
+    filled = {split: counted(i for i in every if splits[i] == split) for split in SPLITS}
     units = {split: [] for split in SPLITS}
+    dealt = _units(tracks, n_clips, split_by, seed)
     for unit in dealt:
-        members, counts = [tracks[i] for i in unit], [n_clips[i] for i in unit]
-        split = _least_filled(filled, total, _labels(members, split_by), sum(counts))
-        _fill(filled[split], members, counts, split_by)
+        carried = counted(unit)
+        split = _least_filled(filled, total, carried)
+        filled[split].update(carried)
         units[split].append(unit)
     _leave_none_empty(units, [split for split in splits if split])
     for split in SPLITS:
@@ -75,29 +83,20 @@ def _units(tracks, n_clips, split_by: str, seed: int) -> list[list[int]]:
     return sorted(every, key=lambda unit: digest(f"{seed} {tracks[unit[0]].name}"))
 
 
-def _labels(tracks: Sequence[Track], split_by: str) -> set[tuple[str, str]]:
+def _labels(track: Track, split_by: str) -> set[tuple[str, str]]:
     """What the splits should have alike: all clips, tags, and artists unless split by them."""
-    labels = {("all", "")} | {("tag", tag) for track in tracks for tag in track.tags}
-    if split_by == "file":
-        labels |= {("artist", track.artist) for track in tracks if track.artist}
-    return labels
+    labels = {EVERY, *(("tag", tag) for tag in track.tags)}
+    return labels | {("artist", track.artist)} if split_by == "file" and track.artist else labels
 
 
-def _fill(counts: Counter, tracks, n_clips, split_by: str) -> None:
-    """Count clips by label."""
-    for track, count in zip(tracks, n_clips, strict=True):
-        for label in _labels([track], split_by):
-            counts[label] += count
-
-
-def _least_filled(filled: dict[str, Counter], total: Counter, labels: set, count: int) -> str:
-    """The split, not full yet, in which the labels are furthest behind their share."""
-    everything = ("all", "")
-    room = {s: SHARES[s] * total[everything] - filled[s][everything] for s in SPLITS}
+def _least_filled(filled: dict[str, Counter], total: Counter, carried: Counter) -> str:
+    """The split, not full yet, in which the labels of a unit are furthest behind their share."""
+    count = carried[EVERY]
+    room = {split: SHARES[split] * total[EVERY] - filled[split][EVERY] for split in SPLITS}
     choice = [split for split in SPLITS if room[split] >= count / 2] or [max(room, key=room.get)]
 
     def fullness(split: str) -> float:
-        parts = [(filled[split][x] + count) / (SHARES[split] * total[x]) for x in sorted(labels)]
+        parts = [(filled[split][x] + count) / (SHARES[split] * total[x]) for x in sorted(carried)]
         return float(np.mean(parts))
 
     return min(choice, key=fullness)
