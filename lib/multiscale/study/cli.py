@@ -93,11 +93,10 @@ def status(
     states = [job.state for job in work]
     for state in ("done", "running", "failed", "missing"):
         typer.echo(f"{state:8} {states.count(state)} of {len(work)}")
-        for job, its in zip(work, states, strict=True):
-            if its == state == "running":
-                typer.echo(f"  {job.label}")
-            elif its == state == "failed":
-                typer.echo(f"  {job.label}: {job.failure['error']}")
+        members = [job for job, its in zip(work, states, strict=True) if its == state]
+        for job in members if state in ("running", "failed") else ():
+            failure = job.failure
+            typer.echo(f"  {job.label}" + (f": {failure['error']}" if failure else ""))
     if why:
         missing = study.missing(experiments)
         reasons = Counter(store.why_stale(study.result_files(e)[0]) for e in missing)

@@ -6,7 +6,7 @@ this machine turns it into time, which is put right by what finished jobs really
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from multiscale.study.design import Architecture, Experiment
     from multiscale.study.study import Study
 
-THREADS = 1
-"""Threads of a job. Fixed, since the order of additions, and so the last bits of a result, may
-depend on it."""
-
 # What is taken for granted, for want of the data.
 KEPT = 0.8  # share of the values of a window that whitening keeps
 TRAINED_ON = 0.7  # share of the clips
@@ -51,28 +47,27 @@ SPECTROGRAM = SpectrogramSettings()
 
 
 @contextmanager
-def threads(count: int = THREADS) -> Iterator[None]:
-    """Limit torch, and the libraries beneath numpy, to a number of threads."""
+def one_thread() -> Iterator[None]:
+    """Limit torch, and the libraries beneath numpy, to one thread, as every job is.
+
+    The order of additions, and so the last bits of a result, may depend on their number.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1)
     try:
-        with threadpool_limits(count):
+        with threadpool_limits(1):
             yield
     finally:
         torch.set_num_threads(before)
 
 
-def speed(seconds: float = 0.2) -> float:
-    """Operations a second of one thread here, in matrix products measured for so long."""
+def speed() -> float:
+    """Operations a second of one thread here, in large matrix products."""
     left, right = torch.ones(1024, 2048), torch.ones(2048, 1024)
-    times = []
-    with threads():
+    with one_thread():
         left @ right  # the first one warms up
-        while sum(times) < seconds:
-            started = time.perf_counter()
-            left @ right
-            times.append(time.perf_counter() - started)
-    return 2 * left.numel() * right.shape[1] / min(times)
+        seconds = min(timeit.repeat(lambda: left @ right, number=1, repeat=4))
+    return 2 * left.numel() * right.shape[1] / seconds
 
 
 def costs(study: Study, work: Sequence[Job], flops: float) -> pd.DataFrame:

@@ -29,7 +29,7 @@ class Profile(Settings):
     """A data set and an amount of work.
 
     Dictionaries are learned on the data set itself, or, to see what they are worth elsewhere, on
-    that of ``dictionary_from``. ``source``, ``cost`` and ``expected`` are words for the reader.
+    that of ``dictionary_from``. ``source`` and ``cost`` are words for the reader.
     """
 
     name: str
@@ -41,7 +41,6 @@ class Profile(Settings):
     dictionary_from: DatasetSettings | None = None
     source: str | None = Field(None, description="where the music comes from")
     cost: str | None = Field(None, description="what the experiments take")
-    expected: str | None = Field(None, description="what scores to expect")
 
 
 def load_profile(name: str | Path) -> Profile:

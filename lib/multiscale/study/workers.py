@@ -164,7 +164,7 @@ def _do(study: Study, job: Job, begun: Path) -> tuple[str | None, float | None]:
     begun.write_text(str(os.getpid()), encoding="ascii")
     try:
         # One process to a job: joblib would begin others of its own in it.
-        with forecast.threads(), hidden(), parallel_config("sequential"):
+        with forecast.one_thread(), hidden(), parallel_config("sequential"):
             if not job.is_done:
                 job.do(study)
         if job.kind == "train" and not job.is_done:
@@ -189,9 +189,9 @@ def _pool(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Execut
         yield _Here(), 0
     else:
         n_workers = n_workers or os.cpu_count() or 1
-        environment = {"OMP_NUM_THREADS": str(forecast.THREADS)}
+        one_thread = {"OMP_NUM_THREADS": "1"}
         pool = ProcessPoolExecutor(
-            n_workers, env=environment, initializer=_settle, initargs=(os.getpid(),)
+            n_workers, env=one_thread, initializer=_settle, initargs=(os.getpid(),)
         )
         try:
             yield pool, n_workers
