@@ -20,8 +20,8 @@ from multiscale.tagging import (
 )
 from multiscale.training import Hyperparameters, fit_runs
 
-SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=15, patience=4, n_hidden=30)
-GOOD = Hyperparameters(0.02, 1e-4)
+SETTINGS = TrainingSettings(n_trials=3, n_runs=2, max_epochs=60, n_hidden=30)
+GOOD = Hyperparameters(0.1, 1e-3)
 
 
 def planted(n_clips=200, n_windows=3, n_features=20, n_tags=4, seed=0):

@@ -9,20 +9,18 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from multiscale import descent
 from multiscale.config import ParameterError, TrainingSettings
+from multiscale.descent import MOMENTUM, Runs, sample_hyperparameters, train
 from multiscale.similarity import SIMILARITY
 from multiscale.tagging import TAGGING
 from multiscale.training import (
     ADAM_RATES,
-    MOMENTUM,
     UNSCALED_RATES,
     Hyperparameters,
     Model,
-    Runs,
     fit_runs,
-    sample_hyperparameters,
     search,
-    train,
 )
 
 
@@ -109,8 +107,8 @@ def test_minibatches_visit_every_example_once_an_epoch():
     assert epochs[0] != epochs[1] != list(range(10))
 
 
-def scripted(scores: np.ndarray, patience: int) -> Runs:
-    """Train runs whose validation scores are given, (n_epochs, n_runs).
+def scripted(scores: np.ndarray, patience: int, **options) -> Runs:
+    """Train runs whose validation scores are given, (n_epochs, n_runs); an epoch is a step.
 
     The loss is the sum of ``weight``, so that after epoch e it is -e: it tells when it was kept.
     """
@@ -135,6 +133,7 @@ def scripted(scores: np.ndarray, patience: int) -> Runs:
         patience=patience,
         seed=0,
         optimiser="plain",
+        **options,
     )
 
 
@@ -166,6 +165,34 @@ def test_early_stopping_against_a_reference(patience):
     assert len(runs.history) == max(lengths)
 
 
+def test_patience_lasts_for_steps_too():
+    scores = np.array([[0.5], [0.6], *[[0.1]] * 8, [0.9]])
+    assert len(scripted(scores, patience=1, patience_steps=8).history) == 10
+    assert scripted(scores, patience=1, patience_steps=9).scores[0] == 0.9
+
+
+def test_what_is_kept_is_the_mean_of_the_weights_so_far_then_a_running_one():
+    """The weight is -1, -2, ... after each step; the first three steps are still a plain mean."""
+    rising = np.arange(5.0)[:, None]
+    for n_steps, mean in [(1, -1), (2, -1.5), (3, -2), (4, -2 * 0.7 - 4 * 0.3)]:
+        runs = scripted(rising[:n_steps], patience=9, averaging=0.7)
+        assert runs.parameters["weight"][0, 0] == pytest.approx(mean)
+
+
+def test_averages_of_runs_that_go_on_are_their_own():
+    scores = np.array([[0.5, 0.1], [0.4, 0.2], [0.3, 0.3]])  # the first run stops after two epochs
+    runs = scripted(scores, patience=1, averaging=0.9)
+    np.testing.assert_allclose(runs.parameters["weight"][:, 0], [-1, -2])
+
+
+def test_halving_gives_up_the_worse_half_again_and_again(monkeypatch):
+    monkeypatch.setattr(descent, "FIRST_HALVING", 2)
+    scores = np.array([[0.1, 0.5, 0.4, 0.2, 0.3]] * 10)
+    runs = scripted(scores, patience=99, halving=True)
+    assert np.isfinite(runs.history).sum(axis=0).tolist() == [2, 8, 8, 2, 4]
+    assert len(runs.history) == 8  # one is left: the search is over
+
+
 def test_runs_side_by_side_are_runs_alone():
     _, _, loss = regression()
     trials = [Hyperparameters(rate, decay) for rate in (0.01, 0.3) for decay in (0, 0.5)]
@@ -176,7 +203,16 @@ def test_runs_side_by_side_are_runs_alone():
 
     def go(chosen, n_runs):
         return train(
-            start(n_runs), loss, score, 40, chosen, max_epochs=25, patience=2, seed=1, batch_size=16
+            start(n_runs),
+            loss,
+            score,
+            40,
+            chosen,
+            max_epochs=25,
+            patience=2,
+            seed=1,
+            batch_size=16,
+            averaging=0.9,
         )
 
     together = go(trials, 5)

@@ -107,10 +107,12 @@ PAPERS = SpectrogramSettings()
 class TrainingSettings(Settings):
     """How the models of §4.2 and §4.3 are trained and searched, and how long."""
 
-    n_trials: int = Field(20, ge=1, description="random search trials (open in the paper)")
+    n_trials: int = Field(16, ge=1, description="random search trials (open in the paper)")
     n_runs: int = Field(10, ge=1, description="runs with different initialisations (§5.1)")
-    max_epochs: int = Field(100, ge=1, description="upper bound; early stopping ends sooner")
+    max_epochs: int = Field(300, ge=1, description="upper bound; early stopping ends sooner")
     patience: int = Field(5, ge=1, description="epochs without gain on validation before stopping")
+    patience_steps: int = Field(200, ge=0, description="steps without gain, too, before stopping")
+    averaging: float = Field(0.99, ge=0, lt=1, description="of the weights over steps; 0: none")
     n_hidden: int = Field(1000, ge=1, description="rectified linear units of the MLP (§4.2)")
     optimiser: Literal["momentum", "plain", "adam"] = "momentum"
     standardise: bool = Field(True, description="features to zero mean and unit variance (open)")

@@ -2,7 +2,9 @@
 
 Several *runs* are trained side by side: every parameter has a leading axis of runs, which differ
 in their initialisation (§5.1) or, in a random search, in learning rate and weight decay. All see
-the same minibatches, so that one matrix product serves them all.
+the same minibatches, so that one matrix product serves them all. What is scored and kept is a
+running average of the weights over the last steps (Polyak and Juditsky, 1992): the steps of a
+constant learning rate leave noise in the weights, which their average does not have.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ BATCH_SIZE = 128
 
 MOMENTUM = 0.9
 """Momentum of the descent (open in the paper)."""
+
+
+FIRST_HALVING = 100
+"""Steps after which a search gives up the worse half of its trials; again after twice as many."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Runs:
     Attributes
     ----------
     parameters : dict of str to Tensor
-        Each of shape (n_runs, ...): the values with the best validation score.
+        Each of shape (n_runs, ...): the averages with the best validation score.
     scores : ndarray of shape (n_runs,)
         Best validation score; NaN for a run that never had a finite one.
     epochs : ndarray of shape (n_runs,), int
@@ -76,6 +82,9 @@ def train(
     max_epochs: int,
     patience: int,
     seed: int,
+    patience_steps: int = 0,
+    averaging: float = 0.0,
+    halving: bool = False,
     batch_size: int = BATCH_SIZE,
     optimiser: str = "momentum",
 ) -> Runs:
@@ -93,10 +102,20 @@ def train(
         Training examples.
     hyperparameters : list of Hyperparameters
         One per run.
-    max_epochs, patience : int
-        A run stops after ``patience`` epochs without a better score.
+    max_epochs : int
+        Epochs after which all runs end.
+    patience, patience_steps : int
+        A run stops after so many epochs, and so many steps, without a better score: where there
+        are few examples, an epoch is but a few steps.
     seed : int
         Of the order of the examples.
+    averaging : float, default=0
+        What the average of the weights keeps of itself at each step: 0.99 averages about the last
+        100 steps, 0 takes the weights as they are.
+    halving : bool, default=False
+        Successive halving, for a search (Jamieson and Talwalkar, 2016): after
+        :data:`FIRST_HALVING` steps the worse half of the runs ends, again after twice as many,
+        and so on, until one is left.
     batch_size : int, default=128
         Examples per minibatch.
     optimiser : {"momentum", "plain", "adam"}, default="momentum"
@@ -117,21 +136,32 @@ def train(
     rng = np.random.default_rng(seed)
     device = next(iter(parameters.values())).device
     runs = _start(parameters, len(hyperparameters))
-    descent = _Descent(parameters, hyperparameters, optimiser)
+    descent = _Descent(parameters, hyperparameters, optimiser, averaging)
     active = np.arange(len(hyperparameters))
+    next_halving = FIRST_HALVING
     for epoch in range(1, max_epochs + 1):
         order = torch.as_tensor(rng.permutation(n_examples), device=device)
         for batch in order.split(batch_size):
             descent.step(lambda values, batch=batch: loss(values, batch))
-        scores = score(descent.parameters)
-        _record(runs, descent.parameters, active, scores, epoch)
-        going = (epoch - runs.epochs[active] < patience) & np.isfinite(scores)
-        if not going.any():
+        scores = score(descent.averages)
+        _record(runs, descent.averages, active, scores, epoch)
+        stale = epoch - runs.epochs[active]
+        going = (stale < patience) | (stale * descent.n_steps < patience_steps * epoch)
+        going &= np.isfinite(scores)
+        if halving and descent.n_steps >= next_halving:
+            next_halving *= 2
+            going &= _better_half(runs.scores[active])
+        if not going.any() or (halving and going.sum() == 1):
             break
         if not going.all():
             active = active[going]
             descent.keep(np.flatnonzero(going))
     return runs
+
+
+def _better_half(scores: np.ndarray) -> np.ndarray:
+    """Whether each score is of the better half, the larger half of an odd number."""
+    return np.argsort(np.argsort(-scores, kind="stable")) < (len(scores) + 1) // 2
 
 
 def _start(parameters: Parameters, n_runs: int) -> Runs:
@@ -158,10 +188,16 @@ class _Descent:
     """Gradient descent with a learning rate and a weight decay per run."""
 
     def __init__(
-        self, parameters: Parameters, hyperparameters: list[Hyperparameters], optimiser: str
+        self,
+        parameters: Parameters,
+        hyperparameters: list[Hyperparameters],
+        optimiser: str,
+        averaging: float,
     ):
-        self.update = OPTIMISERS[optimiser]
+        self.update, self.averaging, self.n_steps = OPTIMISERS[optimiser], averaging, 0
         self.parameters = {name: value.clone() for name, value in parameters.items()}
+        # Without averaging the same tensors, which are changed in place.
+        self.averages = {n: v.clone() if averaging else v for n, v in self.parameters.items()}
         self.state: dict[str, Parameters] = {}
         for name, value in parameters.items():
             each = (-1, *[1] * (value.ndim - 1))  # (n_runs, 1, ...), to multiply its values with
@@ -176,12 +212,18 @@ class _Descent:
         watched = {name: value.detach().requires_grad_() for name, value in self.parameters.items()}
         # Runs do not share parameters, so the gradient of the sum holds each run's own.
         gradients = torch.autograd.grad(loss(watched).sum(), list(watched.values()))
+        self.n_steps += 1
         for (name, weights), gradient in zip(self.parameters.items(), gradients, strict=True):
             self.update(weights, gradient, self.state[name])
+            if self.averaging:  # a plain mean, until there are steps enough to forget some
+                new = max(1 - self.averaging, 1 / self.n_steps)
+                self.averages[name].lerp_(weights, new)
 
     def keep(self, runs: np.ndarray) -> None:
         """Go on with some of the runs only: the others have stopped."""
         self.parameters = {name: value[runs] for name, value in self.parameters.items()}
+        averages = self.averages if self.averaging else {}
+        self.averages = self.parameters | {n: value[runs] for n, value in averages.items()}
         for name, state in self.state.items():
             self.state[name] = {part: value[runs] for part, value in state.items()}
 

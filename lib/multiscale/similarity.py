@@ -28,6 +28,7 @@ class _ArtistSimilarity(Task):
     batch_size: int = 256  # clips, which must hold neighbours (open in the paper)
     name = "similarity"
     learning_rates = (1e-3, 1e-1)
+    weight_decays = (1e-5, 1e-1)
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.mean(axis=1)
@@ -81,17 +82,21 @@ class NCA(TransformerMixin, EarlyStopped):
     ----------
     n_components : int, default=50
         Dimensions of the learned space.
-    learning_rate, weight_decay : float, default=0.02 and 1e-4
-        Of the descent; :func:`multiscale.training.search` chooses them.
-    max_epochs, patience, validation_fraction, random_state, device
+    learning_rate, weight_decay : float, default=0.005 and 0.001
+        Of the descent, for small data.
+    n_trials, max_epochs, patience, validation_fraction, random_state, device
         As :class:`multiscale.tagging.TagClassifier`.
 
     Attributes
     ----------
+    best_ : Hyperparameters
+        Learning rate and weight decay that it was trained with.
     model_ : Model
         The trained projection.
     """
 
+    learning_rate: float = 0.005
+    weight_decay: float = 0.001
     n_components: int = N_COMPONENTS
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> NCA:

@@ -38,7 +38,8 @@ UNSCALED_RATES = (1e-4, 3e-3)
 ADAM_RATES = (1e-4, 3e-3)
 """Learning rates to search with Adam, whose steps have a size of their own."""
 
-MOMENTUM, train = descent.MOMENTUM, descent.train
+DESCENT = {"max_epochs", "patience", "patience_steps", "averaging", "optimiser"}
+"""Settings of :func:`multiscale.descent.train`."""
 
 Split = tuple[np.ndarray, np.ndarray]
 """Features (n_clips, n_pooling_windows, n_features), and tags (n_clips, n_tags) or artists."""
@@ -49,7 +50,7 @@ class Task(Protocol):
 
     name: str  # of its module, too
     learning_rates: tuple[float, float]  # of the random search
-    weight_decays: tuple[float, float] = (1e-6, 1e-2)
+    weight_decays: tuple[float, float]
     batch_size: int = BATCH_SIZE
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
@@ -158,14 +159,15 @@ def search(
 ) -> tuple[Hyperparameters, Model]:
     """Random search of learning rate and weight decay on the validation set (§4.2).
 
-    Arguments are those of :func:`fit_runs`; gives the hyperparameters with the highest validation
-    score, and the model of all trials. A ParameterError if no trial has a finite score.
+    Trials are trained side by side, and the worse half given up again and again. Arguments are
+    those of :func:`fit_runs`; gives the hyperparameters with the highest validation score, and the
+    model of all trials. A ParameterError if no trial has a finite score.
     """
     rates = task.learning_rates if settings.standardise else UNSCALED_RATES
     if settings.optimiser == "adam":
         rates = ADAM_RATES
     trials = sample_hyperparameters(settings.n_trials, rates, task.weight_decays, seed)
-    model = fit_runs(task, train, valid, trials, settings, seed=seed, device=device)
+    model = fit_runs(task, train, valid, trials, settings, seed=seed, device=device, halving=True)
     if not np.isfinite(model.runs.scores).any():
         raise ParameterError(
             f"random search: expected a finite score, got none from {len(trials)} trials"
@@ -182,6 +184,7 @@ def fit_runs(
     *,
     seed: int = 0,
     device: str = "auto",
+    halving: bool = False,
 ) -> Model:
     """Train runs side by side, one per entry of ``hyperparameters``.
 
@@ -200,6 +203,8 @@ def fit_runs(
         Of the initialisations and of the order of examples.
     device : str, default="auto"
         Torch device.
+    halving : bool, default=False
+        Whether the worse half of the runs ends early, again and again, as in a search.
 
     Returns
     -------
@@ -232,11 +237,10 @@ def fit_runs(
         lambda values: task.score(y_true, task.outputs(values, x_valid, held_out.shape[1])),
         len(x),
         hyperparameters,
-        max_epochs=settings.max_epochs,
-        patience=settings.patience,
         seed=seed,
         batch_size=task.batch_size,
-        optimiser=settings.optimiser,
+        halving=halving,
+        **settings.model_dump(include=DESCENT),
     )
     return Model(task, runs, scaler, hyperparameters)
 
@@ -245,9 +249,10 @@ def fit_runs(
 class EarlyStopped(BaseEstimator):
     """What the scikit-learn estimators of both tasks share: one run, stopped on clips held out."""
 
-    learning_rate: float = 0.02
-    weight_decay: float = 1e-4
-    max_epochs: int = 100
+    learning_rate: float
+    weight_decay: float
+    n_trials: int = 1
+    max_epochs: int = 1000
     patience: int = 5
     validation_fraction: float = 0.1
     random_state: int | np.random.RandomState | None = 0
@@ -261,14 +266,19 @@ class EarlyStopped(BaseEstimator):
             )
         X, y = _pooled(X, "X"), np.asarray(y)
         task.check(y, len(X), "y:")
-        settings = TrainingSettings(max_epochs=self.max_epochs, patience=self.patience, **sizes)
+        settings = TrainingSettings(
+            n_trials=self.n_trials, max_epochs=self.max_epochs, patience=self.patience, **sizes
+        )
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31)
         order = np.random.default_rng(seed).permutation(len(X))
         held_out, rest = np.split(order, [max(1, round(fraction * len(X)))])
         train, valid = ((X[some], y[some]) for some in (rest, held_out))
-        chosen = [Hyperparameters(self.learning_rate, self.weight_decay)]
-        self.model_ = fit_runs(task, train, valid, chosen, settings, seed=seed, device=self.device)
+        self.best_ = Hyperparameters(self.learning_rate, self.weight_decay)
+        how = {"seed": seed, "device": self.device}
+        if self.n_trials > 1:
+            self.best_, _ = search(task, train, valid, settings, **how)
+        self.model_ = fit_runs(task, train, valid, [self.best_], settings, **how)
         self.n_features_in_ = X.shape[2]
 
     def _outputs(self, X: np.ndarray) -> np.ndarray:
