@@ -124,8 +124,8 @@ def jobs(study: Study, experiments: Iterable[Experiment]) -> list[Job]:
     prepared = _labels(made)
     extracted: dict[Architecture, tuple[str, ...]] = {}
     n_shards = study.n_shards if experiments else 0
-    for group in _passes([experiment.architecture for experiment in experiments]):
-        title = _title(group)
+    for shared, group in _passes([experiment.architecture for experiment in experiments]).items():
+        title = f"{shared.representation} {shared.changes}".strip()
         files = tuple(study.dictionary_file(a).path for a in group)
         learn = Job("learn", f"dictionaries of {title}", (group,), prepared, files)
         extract = []
@@ -161,14 +161,10 @@ def _labels(work: Sequence[Job]) -> tuple[str, ...]:
     return tuple(job.label for job in work)
 
 
-def _passes(architectures: Sequence[Architecture]) -> list[tuple[Architecture, ...]]:
-    """Architectures that one pass over the audio serves, grouped."""
-    groups: dict[str, list[Architecture]] = {}
+def _passes(architectures: Sequence[Architecture]) -> dict[Architecture, tuple[Architecture, ...]]:
+    """What architectures share -> those that one pass over the audio serves."""
+    groups: dict[Architecture, tuple[Architecture, ...]] = {}
     for architecture in dict.fromkeys(architectures):
-        groups.setdefault(architecture.model_dump_json(exclude=OWN), []).append(architecture)
-    return [tuple(group) for group in groups.values()]
-
-
-def _title(group: tuple[Architecture, ...]) -> str:
-    shared = Architecture(**group[0].model_dump(exclude=OWN))
-    return f"{shared.representation} {shared.changes}".strip()
+        shared = Architecture(**architecture.model_dump(exclude=OWN))
+        groups[shared] = (*groups.get(shared, ()), architecture)
+    return groups
