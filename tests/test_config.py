@@ -73,7 +73,7 @@ def test_the_28_architectures_are_accepted():
             "window_length: expected at most 128",
         ),
         ({"window_length": 3, "pooling_length": 64}, "window_length: expected at most 2"),
-        ({"dictionary": "kmeans"}, "dictionary: expected 'pca' or a number of means"),
+        ({"dictionary": "kmeans"}, "dictionary: expected pca, mel, mfcc or a number of means"),
         ({"dictionary": 0}, "dictionary: .*got 0"),
         ({"dictionary": True}, "dictionary: .*got True"),
     ],

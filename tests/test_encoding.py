@@ -9,10 +9,12 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.fft import dct
 from sklearn.decomposition import PCA
 
 from multiscale.config import ParameterError
 from multiscale.encoding import (
+    N_CEPSTRA,
     POOLINGS,
     Encoder,
     encode,
@@ -135,13 +137,23 @@ def test_one_convolution_is_whiten_encode_pool(window_length, n_means, pooling):
     whitening, encoder = learned(window_length, n_means)
     level = correlated(43, seed=5)
     ours = encode_and_pool(torch.as_tensor(level), encoder, 20, pooling).numpy()
-    assert (ours.shape, ours.dtype) == ((2, len(encoder)), np.float32)
+    n_features = len(encoder) * len(pooling.split("_"))
+    assert (ours.shape, ours.dtype) == ((2, n_features), np.float32)
     windows = frame_windows(torch.as_tensor(level), window_length, 20).double().numpy()
     for features, inside in zip(ours, windows, strict=True):
         whitened = whitening.transform(inside)  # (n_positions, n_components)
         code = whitened if n_means is None else whitened @ encoder.means.T
-        expected = getattr(code, pooling)(axis=0)
+        expected = np.ravel([getattr(code, name)(axis=0) for name in pooling.split("_")])
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_baselines_are_mel_components_and_their_cepstrum():
+    level = torch.as_tensor(correlated(20))
+    mel = encode(level, Encoder.fixed("mel", N_MELS))
+    torch.testing.assert_close(mel, level.mT)
+    cepstrum = encode(level, Encoder.fixed("mfcc", N_MELS)).numpy()
+    expected = dct(level.numpy(), norm="ortho", axis=-1)[..., :N_CEPSTRA]
+    np.testing.assert_allclose(cepstrum, np.swapaxes(expected, -1, -2), atol=1e-4)
 
 
 def test_encode_puts_time_last_and_keeps_leading_axes():

@@ -50,6 +50,31 @@ def test_a_best_of_lies_within_its_interval():
     assert effect.high < 0 < values.max(axis=1)[1:].min()
 
 
+def test_an_interval_ends_at_what_is_possible():
+    values = np.r_[0.4, np.random.default_rng(0).uniform(0, 0.4, N_BOOTSTRAP)]
+    assert RIGHT.effect(values).high > 0.5
+    assert RIGHT.effect(values, most=0.5).high == 0.5
+    assert RIGHT.effect(-values, least=-0.5).low == -0.5
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.3])
+def test_intervals_of_a_best_of_hold_the_truth_more_often_than_percentiles(lead):
+    """The first of seven against the best other, of 200 clips, where the true lead is known."""
+    rng = np.random.default_rng(1)
+    n_clips, n_worlds, truth = 200, 100, np.r_[lead, np.zeros(6)]
+    evidence = Evidence({}, np.zeros((n_clips, 1), bool), ["slow"], np.zeros(n_clips))
+    held = {"ours": 0, "percentile": 0}
+    for _ in range(n_worlds):
+        clips = truth[:, None] + rng.standard_normal((7, n_clips))
+        scores = clips @ evidence.weights.T / n_clips  # of the sample, and of its resamples
+        leads = scores[0] - scores[1:].max(axis=0)
+        effect = evidence.effect(leads)
+        held["ours"] += effect.low <= lead <= effect.high
+        low, high = np.percentile(leads[1:], (2.5, 97.5))
+        held["percentile"] += low <= lead <= high
+    assert held["percentile"] < 0.8 * n_worlds < held["ours"]
+
+
 def test_the_first_scores_are_those_of_the_sample():
     scores = RIGHT.tag_scores(BEST)
     assert scores.shape == (1 + N_BOOTSTRAP, len(RIGHT.tag_names))

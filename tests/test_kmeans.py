@@ -150,7 +150,7 @@ def test_linear_encoding_and_assignment():
         ({"n_means": 2.0}, r"n_means: expected an integer .*got 2\.0"),
         ({"n_means": True}, "n_means: expected an integer .*got True"),
         ({"n_means": 11}, "n_means: expected at most n_samples=10 means, got 11"),
-        ({"n_iter": 0}, "n_iter: expected an integer of at least 1, got 0"),
+        ({"n_iter": -1}, "n_iter: expected an integer of at least 0, got -1"),
         ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"damping": -1}, "damping: expected a number of at least 0, got -1"),
         ({"damping": float("nan")}, "damping: expected a number of at least 0, got nan"),

@@ -12,7 +12,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
-Dictionary = Literal["pca"] | Annotated[int, Field(ge=1)]
+Dictionary = Literal["pca", "mel", "mfcc"] | Annotated[int, Field(ge=1)]
 
 SAMPLE_RATE = 16_000
 """Hz (§4.1)."""
@@ -37,6 +37,9 @@ APPROACHES = tuple((name, length) for name in REPRESENTATIONS for length in WIND
 
 DICTIONARIES = ("pca", 200, 500, 1000)
 """The four feature learning setups of §4.2: PCA whitening alone, or that many means."""
+
+FIXED = ("mel", "mfcc")
+"""Dictionaries that are not learned, for baselines: mel components, or cepstral coefficients."""
 
 
 class ParameterError(ValueError):
@@ -128,8 +131,12 @@ def check_architecture(
 ) -> None:
     """Refuse an architecture that cannot be built, before any work starts."""
     check_choice("representation", representation, REPRESENTATIONS)
-    if dictionary != "pca" and not _is_positive_int(dictionary):
-        raise ParameterError(f"dictionary: expected 'pca' or a number of means, got {dictionary!r}")
+    if dictionary not in ("pca", *FIXED) and not _is_count(dictionary, 1):
+        raise ParameterError(
+            f"dictionary: expected pca, {', '.join(FIXED)} or a number of means, got {dictionary!r}"
+        )
+    if dictionary in FIXED and window_length != 1:
+        raise ParameterError(f"window_length: expected 1 with {dictionary}, got {window_length!r}")
     check_counts(window_length=window_length, n_levels=n_levels, pooling_length=pooling_length)
     coarsest, rest = divmod(int(pooling_length), 2 ** (int(n_levels) - 1))
     if representation == "multiresolution" and not double_hop:  # all levels have as many frames
@@ -154,15 +161,15 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise ParameterError(f"{name}: expected one of {told}, got {value!r}")
 
 
-def check_counts(**counts: int) -> None:
-    """Refuse what is not an integer of at least 1, by name."""
+def check_counts(least: int = 1, **counts: int) -> None:
+    """Refuse what is not an integer of at least so much, by name."""
     for name, value in counts.items():
-        if not _is_positive_int(value):
-            raise ParameterError(f"{name}: expected an integer of at least 1, got {value!r}")
+        if not _is_count(value, least):
+            raise ParameterError(f"{name}: expected an integer of at least {least}, got {value!r}")
 
 
-def _is_positive_int(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
 
 
 def select_device(name: str = "auto"):

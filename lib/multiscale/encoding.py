@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.fft import dct
 from sklearn.decomposition import PCA
 
 from multiscale.config import EXPLAINED_VARIANCE_RATIO, ParameterError, check_choice
@@ -30,8 +31,12 @@ POOLINGS = {
     "mean": lambda code: code.mean(-1),
     "min": lambda code: code.amin(-1),
     "var": lambda code: code.var(-1, correction=0),
+    "mean_std": lambda code: torch.cat([code.mean(-1), code.std(-1, correction=0)], -1),
 }
 """Pooling functions over the last axis; the paper uses the maximum alone (§2.3)."""
+
+N_CEPSTRA = 20
+"""Cepstral coefficients of the baseline "mfcc"."""
 
 
 def pooling_windows(level: torch.Tensor, pooling_length: int) -> torch.Tensor:
@@ -170,6 +175,14 @@ class Encoder:
         """Take a fitted whitening, and the dictionary learned from what it whitened."""
         parts = (whitening.components_, whitening.explained_variance_, whitening.mean_)
         return cls(*parts, means, window_length)
+
+    @classmethod
+    def fixed(cls, dictionary: str, n_mels: int) -> Encoder:
+        """Nothing learned: "mel" passes frames on as they are, "mfcc" their cepstrum (a DCT)."""
+        components = np.eye(n_mels)
+        if dictionary == "mfcc":
+            components = dct(components, norm="ortho", axis=0)[:N_CEPSTRA]
+        return cls(components, np.ones(len(components)), np.zeros(n_mels), None, window_length=1)
 
     @cached_property
     def weight(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from multiscale.config import (
     EXPLAINED_VARIANCE_RATIO,
+    FIXED,
     N_LEVELS,
     PAPERS,
     POOLING_LENGTH,
@@ -49,14 +50,15 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Multiscale representation (§3).
     window_length : int, default=1
         Frames per window: 1, 2 or 4 in the paper (§3.4).
-    dictionary : int or "pca", default=500
+    dictionary : int or {"pca", "mel", "mfcc"}, default=500
         Number of means of spherical K-means, or "pca" for the whitened components alone (§4.2).
+        Baselines learn nothing: "mel" takes mel components as they are, "mfcc" the cepstrum.
     n_levels : int, default=6
         Number of timescales (§4.1).
     pooling_length : int, default=128
         Level-0 frames per pooling window, about 4 s (§4.1).
-    pooling : {"max", "mean", "min", "var"}, default="max"
-        How features are summarised over a pooling window (§2.3).
+    pooling : {"max", "mean", "min", "var", "mean_std"}, default="max"
+        How features are summarised over a pooling window (§2.3); "mean_std" gives two values each.
     explained_variance_ratio : float, default=0.99
         Share of the variance that whitening keeps (§2.1).
     whiten : bool, default=True
@@ -211,6 +213,9 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         encoders = []
         seeds = np.random.SeedSequence(self.random_state).generate_state(self.n_levels)
         for windows, whitening, seed in zip(samples, whitenings, seeds, strict=True):
+            if self.dictionary in FIXED:
+                encoders.append(Encoder.fixed(self.dictionary, windows.shape[1]))
+                continue
             means = None  # of PCA, which has its components alone
             if self.dictionary != "pca":
                 kmeans = SphericalKMeans(
@@ -250,7 +255,8 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
     @property
     def n_features_(self) -> list[int]:
         """Features of each level; PCA keeps a different number at each."""
-        return [len(encoder) for encoder in self.encoders_]
+        per_kernel = 2 if self.pooling == "mean_std" else 1
+        return [per_kernel * len(encoder) for encoder in self.encoders_]
 
     def save(self, path: str | Path) -> None:
         """Write parameters and dictionaries to one safetensors file, without pickle."""
@@ -287,14 +293,15 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         """Refuse parameters out of range, and more means than there are windows to learn from."""
         representation = self._representation
         representation.check(self.window_length, self.dictionary)
-        check_counts(n_windows=self.n_windows, n_iter=self.n_iter, batch_size=self.batch_size)
+        check_counts(n_windows=self.n_windows, batch_size=self.batch_size)
+        check_counts(0, n_iter=self.n_iter)
         check_choice("pooling", self.pooling, POOLINGS)
         check_choice("clip_summary", self.clip_summary, (None, "mean", "max"))
         check_choice("assign", self.assign, ASSIGNMENTS)
         check_whitening(self.explained_variance_ratio, self.whitening_damping)
         select_device(self.device)
         usable = min(self.n_windows, representation.n_windows(X, self.window_length))
-        if self.dictionary != "pca" and self.dictionary > usable:
+        if not isinstance(self.dictionary, str) and self.dictionary > usable:
             raise ParameterError(
                 f"dictionary: expected at most {usable} means (level {self.n_levels - 1} has "
                 f"that many windows to learn from), got {self.dictionary}"

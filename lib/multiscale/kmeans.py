@@ -162,7 +162,8 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return means
 
     def _check_parameters(self) -> None:
-        check_counts(n_means=self.n_means, n_iter=self.n_iter, batch_size=self.batch_size)
+        check_counts(n_means=self.n_means, batch_size=self.batch_size)
+        check_counts(0, n_iter=self.n_iter)
         check_choice("assign", self.assign, ASSIGNMENTS)
         if not isinstance(self.damping, Real) or not self.damping >= 0:
             raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")

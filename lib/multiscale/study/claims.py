@@ -106,12 +106,17 @@ def _known(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return None if any(part is None for part in parts) else np.stack(list(parts))
 
 
+def _share(evidence: Evidence, shares: np.ndarray, asked: float) -> Effect:
+    """By how much a share, which is between 0 and 1, exceeds the one asked for."""
+    return evidence.effect(shares - asked, -asked, 1 - asked)
+
+
 def _kmeans_over_pca(evidence: Evidence) -> Effect | None:
     means = _known([evidence.scores(_tags(a, m)) for a in APPROACHES for m in MEANS])
     pca = _known([evidence.scores(_tags(a, "pca")) for a in APPROACHES for _ in MEANS])
     if means is None or pca is None:
         return None
-    return evidence.effect((means > pca).mean(axis=0) - ALMOST_ALWAYS)
+    return _share(evidence, (means > pca).mean(axis=0), ALMOST_ALWAYS)
 
 
 def _small_difference(evidence: Evidence) -> Effect | None:
@@ -119,7 +124,7 @@ def _small_difference(evidence: Evidence) -> Effect | None:
     middle = _known([evidence.scores(_tags(a, 500)) for a in APPROACHES])
     if large is None or middle is None:
         return None
-    return evidence.effect(SMALL - np.median(np.abs(large - middle), axis=0))
+    return evidence.effect(SMALL - np.median(np.abs(large - middle), axis=0), most=SMALL)
 
 
 def _best_approach(task: str, approach: tuple[str, int]) -> Callable[[Evidence], Effect | None]:
@@ -164,7 +169,7 @@ def _all_levels_beat_each(evidence: Evidence) -> Effect | None:
     if every is None or alone is None:
         return None
     ahead = np.where(np.isfinite(every), every > alone.max(axis=0), np.nan)
-    return evidence.effect(np.nanmean(ahead, axis=1) - NEARLY_ALL)
+    return _share(evidence, np.nanmean(ahead, axis=1), NEARLY_ALL)
 
 
 def _leans_on(
@@ -207,7 +212,7 @@ def _no_clear_winner(evidence: Evidence) -> Effect | None:
     if scores is None:
         return None
     ordered = np.sort(scores, axis=0)
-    return evidence.effect(SMALL - (ordered[-1] - ordered[-2]))
+    return evidence.effect(SMALL - (ordered[-1] - ordered[-2]), most=SMALL)
 
 
 CLAIMS = (

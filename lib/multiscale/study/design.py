@@ -6,7 +6,7 @@ Lists only: :class:`~multiscale.study.study.Study` runs an experiment. Words for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -28,6 +28,11 @@ TASKS = ("tagging", "similarity")
 """The tasks of §4.2 and §4.3."""
 
 
+def in_words(changes: Iterable[tuple[str, object]]) -> str:
+    """Names and values: ``pooling=mean, budget=3``."""
+    return ", ".join(f"{n}={v:g}" if isinstance(v, float) else f"{n}={v}" for n, v in changes)
+
+
 class Architecture(Settings):
     """A feature learning architecture: the paper's three choices, and those it leaves open."""
 
@@ -36,7 +41,7 @@ class Architecture(Settings):
     dictionary: Dictionary = 500
     n_levels: int = N_LEVELS
     pooling_length: int = POOLING_LENGTH
-    pooling: Literal["max", "mean", "min", "var"] = "max"
+    pooling: Literal["max", "mean", "min", "var", "mean_std"] = "max"
     explained_variance_ratio: float = Field(EXPLAINED_VARIANCE_RATIO, gt=0, lt=1)
     whiten: bool = True
     whitening_damping: float = Field(0.0, ge=0)
@@ -45,7 +50,7 @@ class Architecture(Settings):
     double_hop: bool = False
     log_constant: float = Field(10_000.0, gt=0)
     window_share: float = Field(1.0, gt=0, le=1, description="of the profile's sampled windows")
-    iteration_factor: int = Field(1, ge=1, description="times the profile's K-means iterations")
+    iteration_factor: int = Field(1, ge=0, description="times the profile's K-means iterations")
     draw: int = Field(0, ge=0, description="of the windows sampled and of the initial means")
 
     @model_validator(mode="after")
@@ -66,28 +71,27 @@ class Architecture(Settings):
         changed = self.model_dump(
             exclude={"representation", "window_length", "dictionary"}, exclude_defaults=True
         )
-        return ", ".join(
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in changed.items()
-        )
+        return in_words(changed.items())
 
     def __str__(self) -> str:
         """Words such as ``laplacian, 1 frame, 500 means``; changes from our choices follow."""
         frames = "1 frame" if self.window_length == 1 else f"{self.window_length} frames"
-        learned = "PCA" if self.dictionary == "pca" else f"{self.dictionary} means"
+        words = {"pca": "PCA", "mel": "mel components", "mfcc": "MFCC"}
+        learned = words.get(self.dictionary, f"{self.dictionary} means")
         return ", ".join(filter(None, [self.representation, frames, learned, self.changes]))
 
 
 class Experiment(Settings):
     """An architecture on a task, from all levels or one, with the training as the profile says.
 
-    ``training`` changes that: pairs of a field of TrainingSettings and its value.
+    ``training`` changes that: pairs of a field of TrainingSettings and its value; "budget" stands
+    for trials, epochs and patience, all so many times what the profile says.
     """
 
     task: Literal["tagging", "similarity"]
     architecture: Architecture
     level: int | None = None
-    training: tuple[tuple[str, str | bool | int], ...] = ()
+    training: tuple[tuple[str, str | bool | int | float], ...] = ()
 
     @model_validator(mode="after")
     def _has_that_level(self) -> Experiment:
@@ -99,8 +103,7 @@ class Experiment(Settings):
         parts = [f"{self.task}: {self.architecture}"]
         if self.level is not None:
             parts.append(f"level {self.level} alone")
-        parts += [f"{name}={value}" for name, value in self.training]
-        return ", ".join(parts)
+        return ", ".join(filter(None, [*parts, in_words(self.training)]))
 
 
 def check_level(level: int | None, n_levels: int) -> None:
@@ -129,6 +132,16 @@ DOUBLED_HOP = Architecture(representation="multiresolution", double_hop=True)
 POOLED = {name: PAPERS_BEST.model_copy(update={"pooling": name}) for name in ("mean", "min", "var")}
 """What §2.1, §3.1 and §2.3 say was tried, and found worse."""
 
+_ONE_LEVEL = {"representation": "gaussian", "n_levels": 1}
+BASELINES = {
+    "MFCC statistics": Architecture(dictionary="mfcc", pooling="mean_std", **_ONE_LEVEL),
+    "log-mel statistics": Architecture(dictionary="mel", pooling="mean_std", **_ONE_LEVEL),
+    "one level, 3000 means": Architecture(dictionary=3000, **_ONE_LEVEL),
+    "six levels, random means": PAPERS_BEST.model_copy(update={"iteration_factor": 0}),
+}
+"""What learning at several timescales has to beat: mean and deviation, per pooling window, of what
+anyone would try first; as many features as six levels of 500, from one; nothing learned."""
+
 SINGLE_TIMESCALE = Experiment(
     task="tagging", architecture=Architecture(representation="gaussian"), level=0
 )
@@ -142,11 +155,20 @@ OPEN_CHOICES: dict[str, tuple[dict, dict]] = {
     "K-means assigns by the signed projection": ({"assign": "signed"}, {}),
     "a tenth of the windows sampled": ({"window_share": 0.1}, {}),
     "twice the K-means iterations": ({"iteration_factor": 2}, {}),
+    "90 % of the variance": ({"explained_variance_ratio": 0.9}, {}),
+    "damped whitening": ({"whitening_damping": 1.0}, {}),
     "features not standardised": ({}, {"standardise": False}),
     "gradient descent without momentum": ({}, {"optimiser": "plain"}),
     "Adam": ({}, {"optimiser": "adam"}),
+    "the last weights, not their average": ({}, {"averaging": 0.0}),
 }
 """Change -> fields of Architecture and of TrainingSettings: what the decision register measures."""
+
+BUDGETS = (1 / 3, 1, 3)
+"""Of training, in times the profile's: more should change nothing."""
+
+SCALED = ("n_trials", "max_epochs", "patience", "patience_steps")
+"""Training settings that a budget multiplies."""
 
 DRAWS = (0, 1, 2)
 """Draws of the windows sampled and of the initial means, the usual one first: what chance does to
@@ -164,6 +186,26 @@ def single_levels(architecture: Architecture) -> list[Experiment]:
         Experiment(task="tagging", architecture=architecture, level=level)
         for level in range(architecture.n_levels)
     ]
+
+
+def baselines(tasks: Sequence[str] = TASKS) -> list[Experiment]:
+    """What learned features have to beat, on each task."""
+    return [Experiment(task=task, architecture=a) for task in tasks for a in BASELINES.values()]
+
+
+def budgets(task: str) -> dict[Architecture, dict[float, Experiment]]:
+    """Two architectures of a task, each with less and with more training."""
+    best = {"tagging": PAPERS_BEST, "similarity": SIMILARITY_BEST}[task]
+    other = best.model_copy(update={"dictionary": {"tagging": "pca", "similarity": 1000}[task]})
+    return {
+        a: {
+            budget: Experiment(
+                task=task, architecture=a, training=() if budget == 1 else (("budget", budget),)
+            )
+            for budget in BUDGETS
+        }
+        for a in (best, other)
+    }
 
 
 def asides() -> list[Experiment]:
@@ -195,7 +237,9 @@ def redraws(task: str) -> list[Experiment]:
 
 def everything(tasks: Sequence[str] = TASKS) -> list[Experiment]:
     """All experiments of the book, on these tasks, that are known before any has run."""
-    others = [*asides(), *sensitivities().values()]
-    others += [experiment for task in TASKS for experiment in redraws(task)]
+    others = [*asides(), *baselines(), *sensitivities().values()]
+    for task in TASKS:
+        others += redraws(task)
+        others += [e for by_budget in budgets(task).values() for e in by_budget.values()]
     made = [*grid(), *single_levels(PAPERS_BEST), *others]
     return [e for e in dict.fromkeys(made) if e.task in tasks]

@@ -123,16 +123,23 @@ class Evidence:
             self._resampled[experiment] = _mean_of_drawn_runs(runs, self.run_draws)
         return self._resampled[experiment]
 
-    def effect(self, values: np.ndarray | None) -> Effect | None:
-        """From a value on the sample (first) and on its resamples; None stays None."""
+    def effect(
+        self, values: np.ndarray | None, least: float = -np.inf, most: float = np.inf
+    ) -> Effect | None:
+        """From a value on the sample (first) and on its resamples; None stays None.
+
+        ``least`` and ``most`` are what is possible at all: the interval ends there.
+        """
         if values is None:
             return None
         outside = 50 * (1 - self.confidence)
         # The basic bootstrap: how far resamples lie from the sample is how far the sample may lie
-        # from the truth. Unlike the resamples' own range, it takes back the bias of a best-of.
+        # from the truth. Unlike the resamples' own range, it takes back the bias of a best-of: in
+        # the simulation of the tests it holds the truth most often.
         far_below, far_above = np.nanpercentile(values[1:] - values[0], (outside, 100 - outside))
         effect = float(values[0])
-        return Effect(effect, effect - float(far_above), effect - float(far_below), self.n_runs())
+        low, high = np.clip((effect - far_above, effect - far_below), least, most)
+        return Effect(effect, float(low), float(high), self.n_runs())
 
     def change(self, changed: Experiment, reference: Experiment) -> Effect | None:
         """By how much a score changes from one experiment to another."""

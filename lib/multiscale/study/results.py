@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from multiscale.config import APPROACHES, DICTIONARIES, ParameterError
 from multiscale.datasets import ClipDataset
 from multiscale.similarity import artist_numbers, clip_probabilities
-from multiscale.study.design import Architecture, Experiment, single_levels
+from multiscale.study.design import Architecture, Experiment, in_words, single_levels
 from multiscale.tagging import tag_auc, tag_average_precision
 
 if TYPE_CHECKING:
@@ -212,8 +212,7 @@ def _found(study: Study, experiments: Sequence[Experiment]) -> Iterator[tuple[Ex
 def _columns(experiment: Experiment) -> dict:
     """What tells an experiment from others: :data:`IDENTIFYING`."""
     a = experiment.architecture
-    changes = [a.model_copy(update={"draw": 0}).changes]
-    changes += [f"{name}={value}" for name, value in experiment.training]
+    changes = (a.model_copy(update={"draw": 0}).changes, in_words(experiment.training))
     return {
         "task": experiment.task,
         "representation": a.representation,

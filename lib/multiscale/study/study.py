@@ -306,7 +306,10 @@ class Study:
     def training(self, experiment: Experiment) -> TrainingSettings:
         """The training settings of an experiment: the profile's, with its changes."""
         usual = getattr(self.profile, experiment.task).model_dump()
-        return TrainingSettings(**{**usual, **dict(experiment.training)})
+        changes = dict(experiment.training)
+        budget = changes.pop("budget", 1)
+        scaled = {name: max(1, round(budget * usual[name])) for name in design.SCALED}
+        return TrainingSettings(**{**usual, **scaled, **changes})
 
     def _artefact(self, kind: str, settings: dict, makers: tuple[str, ...], *form) -> Artefact:
         """One whose header tells the code of the data sets as well."""
