@@ -6,6 +6,7 @@ this machine turns it into time, which is put right by what finished jobs really
 
 from __future__ import annotations
 
+import math
 import timeit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,16 @@ from threadpoolctl import threadpool_limits
 
 from multiscale import datasets
 from multiscale.config import SpectrogramSettings
+from multiscale.descent import FIRST_HALVING
+from multiscale.encoding import N_CEPSTRA
 from multiscale.representations import pooling_lengths
-from multiscale.similarity import N_COMPONENTS
+from multiscale.similarity import N_COMPONENTS, SIMILARITY
 from multiscale.study.jobs import N_SHARES, Job
 from multiscale.study.learning import SHARD
+from multiscale.tagging import TAGGING
 
 if TYPE_CHECKING:
+    from multiscale.config import TrainingSettings
     from multiscale.datasets import DatasetSettings
     from multiscale.study.design import Architecture, Experiment
     from multiscale.study.study import Study
@@ -149,7 +154,7 @@ class _Costs:
                 # Covariance and whitening, in float64, which takes twice as long; then K-means,
                 # with a product to assign and one to add up.
                 flop += 2 * 2 * sampled * n_values * (n_values + kept)
-                if a.dictionary != "pca":
+                if not isinstance(a.dictionary, str):
                     flop += 4 * sampled * kept * n_features * a.iteration_factor * learning.n_iter
                 disk += 8 * n_values * kept + 4 * n_features * kept
                 memory += 4 * sampled * n_values / len(group)
@@ -173,7 +178,9 @@ class _Costs:
         n_inputs = _n_features(a) * (a.n_levels if experiment.level is None else 1)
         examples = self.n_train * (self._n_pools(a) if of_windows else 1)
         weights = n_inputs * (settings.n_hidden if of_windows else N_COMPONENTS)
-        epochs = EPOCHS * settings.max_epochs * (settings.n_trials + settings.n_runs)
+        batch_size = (TAGGING if of_windows else SIMILARITY).batch_size
+        epochs = _search_epochs(settings, math.ceil(examples / batch_size))
+        epochs += EPOCHS * settings.max_epochs * settings.n_runs
         # Forwards, and backwards to the weights; nothing goes back to the features.
         flop = TRAINING * 2 * 2 * examples * weights * epochs
         disk = 4 * settings.n_runs * (weights + 0.2 * self.n_clips * N_COMPONENTS)
@@ -194,8 +201,17 @@ class _Costs:
         return [self._n_pools(a) * (length - a.window_length + 1) for length in lengths]
 
 
+def _search_epochs(settings: TrainingSettings, n_steps: int) -> float:
+    """Epochs, of so many steps, of all trials together, whose worse half ends again and again."""
+    epochs, begun, end, left = 0, 0, math.ceil(FIRST_HALVING / n_steps), settings.n_trials
+    while left > 1 and begun < settings.max_epochs:
+        epochs += left * (min(end, settings.max_epochs) - begun)
+        begun, end, left = end, 2 * end, (left + 1) // 2
+    return epochs
+
+
 def _n_features(a: Architecture) -> int:
     """Features of one level."""
-    if a.dictionary == "pca":
-        return round(KEPT * a.window_length * SPECTROGRAM.n_mels)
-    return a.dictionary
+    n_mels = SPECTROGRAM.n_mels
+    known = {"pca": round(KEPT * a.window_length * n_mels), "mel": n_mels, "mfcc": N_CEPSTRA}
+    return known.get(a.dictionary, a.dictionary) * (2 if a.pooling == "mean_std" else 1)

@@ -18,11 +18,18 @@ PROFILES = Path(__file__).with_name("profiles")
 """Folder of the profiles that come with the package."""
 
 
+OWN_DAMPING = 1.0
+"""Of whitening, for music of your own: see ``whitening_damping`` below."""
+
+
 class LearningSettings(Settings):
-    """How much data the dictionaries see (§2.1-2.2, open in the paper)."""
+    """How much data the dictionaries see (§2.1-2.2, open in the paper), and how it is whitened."""
 
     n_windows: int = Field(100_000, ge=100, description="windows sampled per level")
     n_iter: int = Field(20, ge=1, description="K-means iterations")
+    whitening_damping: float | None = Field(
+        None, ge=0, description="None: 0, as in the paper; for a folder of your own music more"
+    )
 
 
 class Profile(Settings):
@@ -41,6 +48,14 @@ class Profile(Settings):
     dictionary_from: DatasetSettings | None = None
     source: str | None = Field(None, description="where the music comes from")
     cost: str | None = Field(None, description="what the experiments take")
+
+    @property
+    def on_its_data(self) -> LearningSettings:
+        """How to learn, with the damping that is for these data where none is asked for."""
+        if self.learning.whitening_damping is not None:
+            return self.learning
+        damping = OWN_DAMPING if self.dataset.name == "folder" else 0.0
+        return self.learning.model_copy(update={"whitening_damping": damping})
 
 
 def load_profile(name: str | Path) -> Profile:

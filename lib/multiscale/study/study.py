@@ -329,13 +329,13 @@ class Study:
         return tuple(obtain(self.result_files(experiment), compute))
 
     def _learner(self, architecture: Architecture) -> MultiscaleFeatures:
-        return learning.learner(architecture, self.profile.learning, self.seed)
+        return learning.learner(architecture, self.profile.on_its_data, self.seed)
 
     def _learned(self, architecture: Architecture) -> dict:
         """What determines dictionaries."""
         return {
             "dataset": self._learned_from.identity,
-            "learning": self.profile.learning.model_dump(mode="json"),
+            "learning": self.profile.on_its_data.model_dump(mode="json"),
             "architecture": architecture.model_dump(mode="json"),
             "seed": self.seed,
         }
