@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from multiscale.config import data_home
+
+USERS_HOME = str(data_home())
+"""The data home of whoever runs the tests, before it is hidden from them."""
+
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("steady")
 

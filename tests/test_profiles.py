@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from conftest import USERS_HOME
 
 from multiscale.config import ParameterError, TrainingSettings
-from multiscale.study.profiles import PROFILES, Profile, borrowing, load_profile, parse_yaml
+from multiscale.study import Study, design
+from multiscale.study.design import PAPERS_BEST
+from multiscale.study.learning import learner
+from multiscale.study.profiles import (
+    OWN_DAMPING,
+    PROFILES,
+    Profile,
+    borrowing,
+    load_profile,
+    parse_yaml,
+)
+from multiscale.study.study import _task
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
@@ -23,6 +36,41 @@ def test_the_paper_profile_is_the_papers():
     assert profile.dataset.n_clips is None
     assert profile.dataset.n_tags == 50
     assert profile.tagging.n_runs == profile.similarity.n_runs == 10
+
+
+@pytest.mark.parametrize("task", design.TASKS)
+@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+def test_what_searches_choose_lies_well_within_their_ranges(name, task, monkeypatch):
+    """Of results that are there: one best near an end is chance, their median is not."""
+    monkeypatch.setenv("MULTISCALE_HOME", USERS_HOME)
+    study, ranges = Study(name), _task(task)
+    try:
+        found = [study.result(experiment) for experiment in design.grid([task])]
+    except (ParameterError, OSError) as error:
+        pytest.skip(f"no data: {error}")
+    if None in found:
+        pytest.skip(f"the grid of {name} has not been computed")
+    for name, (low, high) in {
+        "learning_rate": ranges.learning_rates,
+        "weight_decay": ranges.weight_decays,
+    }.items():
+        chosen = np.log([getattr(result.best, name) for result in found])
+        place = np.median((chosen - np.log(low)) / (np.log(high) - np.log(low)))
+        assert 0.1 < place < 0.9, name
+
+
+def test_music_of_your_own_is_whitened_with_damping_unless_a_profile_says_otherwise():
+    own, ours = ({"name": name, "path": "music"} for name in ("folder", "magnatagatune"))
+    for dataset, learning, damping in [
+        (own, {}, OWN_DAMPING),
+        (own, {"whitening_damping": 0}, 0),
+        (ours, {}, 0),
+    ]:
+        profile = Profile(name="p", description="d", dataset=dataset, learning=learning)
+        assert profile.on_its_data.whitening_damping == damping
+        assert learner(PAPERS_BEST, profile.on_its_data).whitening_damping == damping
+        asked = PAPERS_BEST.model_copy(update={"whitening_damping": 0.5})
+        assert learner(asked, profile.on_its_data).whitening_damping == 0.5
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,9 @@ def test_changes_of_training(profile):
     changed = small("tagging", training=(("n_runs", 3),))
     assert study.training(changed) == made_up.SIZES.model_copy(update={"n_runs": 3})
     assert len(study.run(changed).scores) == 3
+    scaled = study.training(small("tagging", training=(("budget", 3.0),)))
+    assert (scaled.n_trials, scaled.patience) == (6, 6)
+    assert scaled.n_runs == made_up.SIZES.n_runs
     unknown = small("tagging", training=(("n_run", 3),))
     with pytest.raises(ParameterError, match="n_run: extra inputs"):
         study.run(unknown)

@@ -189,6 +189,16 @@ def test_classifier():
     np.testing.assert_array_equal(as_lists.predict_proba(test), probabilities)
 
 
+def test_classifier_that_searches_takes_what_does_best():
+    features, tags = planted()
+    alone = TagClassifier(n_hidden=30, max_epochs=40, learning_rate=1e-6, device="cpu")
+    searching = clone(alone).set_params(n_trials=4).fit(features, tags)
+    low, high = TAGGING.learning_rates
+    assert low < searching.best_.learning_rate < high
+    test, test_tags = planted(seed=2)
+    assert searching.score(test, test_tags) > alone.fit(features, tags).score(test, test_tags)
+
+
 def test_classifier_in_a_grid_search():
     features, tags = planted(n_clips=80)
     small = TagClassifier(n_hidden=10, max_epochs=3, validation_fraction=0.3, device="cpu")

@@ -11,7 +11,6 @@ from operator import attrgetter
 from pathlib import Path
 from pydoc import locate
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -46,23 +45,11 @@ def register() -> list[Decision]:
 def sensitivities(evidence: Evidence) -> pd.DataFrame:
     """By how much the AUC of the paper's best architecture changes with each open choice.
 
-    Parameters
-    ----------
-    evidence : Evidence
-        The results of a study.
-
-    Returns
-    -------
-    DataFrame
-        Index: the change, as in :data:`multiscale.study.design.OPEN_CHOICES`. Columns effect, low
-        and high; NaN where a result is missing.
+    Index: the change, as in :data:`multiscale.study.design.OPEN_CHOICES`; columns as
+    :meth:`~multiscale.study.evidence.Evidence.changes` gives them.
     """
     reference = design.Experiment(task="tagging", architecture=design.PAPERS_BEST)
-    rows = {}
-    for name, experiment in design.sensitivities().items():
-        effect = evidence.change(experiment, reference)
-        rows[name] = (effect.value, effect.low, effect.high) if effect else (np.nan,) * 3
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["effect", "low", "high"])
+    return evidence.changes(design.sensitivities(), reference)
 
 
 def stated(decision: Decision, profile: Profile) -> str:

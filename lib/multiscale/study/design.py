@@ -17,6 +17,7 @@ from multiscale.config import (
     EXPLAINED_VARIANCE_RATIO,
     N_LEVELS,
     POOLING_LENGTH,
+    REPRESENTATIONS,
     Dictionary,
     ParameterError,
     RepresentationName,
@@ -188,9 +189,12 @@ def single_levels(architecture: Architecture) -> list[Experiment]:
     ]
 
 
-def baselines(tasks: Sequence[str] = TASKS) -> list[Experiment]:
-    """What learned features have to beat, on each task."""
-    return [Experiment(task=task, architecture=a) for task in tasks for a in BASELINES.values()]
+def baselines(task: str) -> dict[str, Experiment]:
+    """What learning at several timescales has to beat; with the three ways to have them."""
+    mel = SINGLE_TIMESCALE.model_copy(update={"task": task})
+    ways = {f"{r}, 500 means": Architecture(representation=r) for r in REPRESENTATIONS}
+    others = {n: Experiment(task=task, architecture=a) for n, a in {**BASELINES, **ways}.items()}
+    return {"mel-spectrogram alone, 500 means": mel, **others}
 
 
 def budgets(task: str) -> dict[Architecture, dict[float, Experiment]]:
@@ -237,8 +241,9 @@ def redraws(task: str) -> list[Experiment]:
 
 def everything(tasks: Sequence[str] = TASKS) -> list[Experiment]:
     """All experiments of the book, on these tasks, that are known before any has run."""
-    others = [*asides(), *baselines(), *sensitivities().values()]
+    others = [*asides(), *sensitivities().values()]
     for task in TASKS:
+        others += baselines(task).values()
         others += redraws(task)
         others += [e for by_budget in budgets(task).values() for e in by_budget.values()]
     made = [*grid(), *single_levels(PAPERS_BEST), *others]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from multiscale.similarity import clip_probabilities
 from multiscale.study.design import Experiment, everything
@@ -145,6 +146,15 @@ class Evidence:
         """By how much a score changes from one experiment to another."""
         after, before = self.scores(changed), self.scores(reference)
         return None if after is None or before is None else self.effect(after - before)
+
+    def changes(self, named: dict[str, Experiment], reference: Experiment) -> pd.DataFrame:
+        """:meth:`change` to each from the reference: index name; effect, low, high; or NaN."""
+        rows = {}
+        for name, experiment in named.items():
+            effect = self.change(experiment, reference)
+            rows[name] = (effect.value, effect.low, effect.high) if effect else (np.nan,) * 3
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["effect", "low", "high"])
+        return table.rename_axis("name")
 
     def chosen(self, experiments: Sequence[Experiment]) -> np.ndarray | None:
         """Scores of the experiment that did best on the validation set; None if one is missing."""
