@@ -20,7 +20,7 @@ class _TagPrediction(Task):
 
     name = "tagging"
     learning_rates = (3e-3, 3e-1)
-    weight_decays = (1e-3, 3e-1)
+    weight_decays = (1e-3, 1.0)
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.reshape(-1, features.shape[-1])
