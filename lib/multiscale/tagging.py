@@ -89,7 +89,7 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
 
     Parameters
     ----------
-    learning_rate, weight_decay : float, default=0.03 and 0.03
+    learning_rate, weight_decay : float, default=0.03 and 0.1
         Of the descent, for small data; PCA, with fewer features, learns best at thrice the rate.
     n_trials : int, default=1
         More than one: search them, as :func:`multiscale.training.search` does, with so many
@@ -116,7 +116,7 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
     """
 
     learning_rate: float = 0.03
-    weight_decay: float = 0.03
+    weight_decay: float = 0.1
     n_hidden: int = 1000
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> TagClassifier:
