@@ -18,8 +18,9 @@ PROFILES = Path(__file__).with_name("profiles")
 """Folder of the profiles that come with the package."""
 
 
-OWN_DAMPING = 1.0
-"""Of whitening, for music of your own: see ``whitening_damping`` below."""
+OWN_DAMPING = 0.1
+"""Of whitening, for music of your own (ours). On 900 clips of game music more than that predicted
+tags better and told artists apart worse; this little did neither worse than the paper's none."""
 
 
 class LearningSettings(Settings):
