@@ -35,7 +35,7 @@ def study(tmp_path_factory):
         ({"n_levels": "4"}, "n_levels: .* integer, got '4'"),
         ({"n_levels": 8, "pooling_length": 96}, "n_levels: expected pooling_length=96"),
         ({"seed": True}, "seed: .* integer, got True"),
-        ({"dictionary": 2.5}, r"dictionary: expected pca, mel, mfcc or a number of means, got 2\.5"),
+        ({"dictionary": 2.5}, r"dictionary: .* or a number of means, got 2\.5"),
         ({"representation": "wavelet"}, "representation: .* got 'wavelet'"),
         ({"explained_variance_ratio": 1.0}, r"explained_variance_ratio: .* got 1\.0"),
         ({"profile": "none"}, "profile: expected one of .* got 'none'"),
