@@ -90,7 +90,7 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
     Parameters
     ----------
     learning_rate, weight_decay : float, default=0.03 and 0.1
-        Of the descent, for small data; PCA, with fewer features, learns best at thrice the rate.
+        Of the descent: what a search finds for a few hundred clips.
     n_trials : int, default=1
         More than one: search them, as :func:`multiscale.training.search` does, with so many
         trials.
