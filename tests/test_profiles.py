@@ -50,13 +50,13 @@ def test_what_searches_choose_lies_well_within_their_ranges(name, task, monkeypa
         pytest.skip(f"no data: {error}")
     if None in found:
         pytest.skip(f"the grid of {name} has not been computed")
-    for name, (low, high) in {
+    for of, (low, high) in {
         "learning_rate": ranges.learning_rates,
         "weight_decay": ranges.weight_decays,
     }.items():
-        chosen = np.log([getattr(result.best, name) for result in found])
+        chosen = np.log([getattr(result.best, of) for result in found])
         place = np.median((chosen - np.log(low)) / (np.log(high) - np.log(low)))
-        assert 0.1 < place < 0.9, name
+        assert 0.1 < place < 0.9, of
 
 
 def test_music_of_your_own_is_whitened_with_damping_unless_a_profile_says_otherwise():
