@@ -69,8 +69,9 @@ def test_music_of_your_own_is_whitened_with_damping_unless_a_profile_says_otherw
         profile = Profile(name="p", description="d", dataset=dataset, learning=learning)
         assert profile.on_its_data.whitening_damping == damping
         assert learner(PAPERS_BEST, profile.on_its_data).whitening_damping == damping
-        asked = PAPERS_BEST.model_copy(update={"whitening_damping": 0.5})
-        assert learner(asked, profile.on_its_data).whitening_damping == 0.5
+        for asked in (0.5, 0.0):
+            architecture = PAPERS_BEST.model_copy(update={"whitening_damping": asked})
+            assert learner(architecture, profile.on_its_data).whitening_damping == asked
 
 
 @pytest.mark.parametrize(

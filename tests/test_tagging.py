@@ -199,6 +199,20 @@ def test_classifier_that_searches_takes_what_does_best():
     assert searching.score(test, test_tags) > alone.fit(features, tags).score(test, test_tags)
 
 
+def test_classifier_holds_out_whole_groups():
+    """Four clips of each track, and tags that follow from nothing else than the track."""
+    features, tags = planted(n_clips=30)
+    features, tags = np.repeat(features, 4, axis=0), np.repeat(tags[::-1], 4, axis=0)
+    classifier = TagClassifier(n_hidden=30, max_epochs=40, validation_fraction=0.3, device="cpu")
+    leaking = classifier.fit(features, tags).model_.runs.scores[0]
+    tracks = np.repeat(np.arange(30), 4)
+    honest = classifier.fit(features, tags, groups=tracks).model_.runs.scores[0]
+    assert leaking > honest + 0.1
+    for groups in (np.arange(30), np.zeros(120)):
+        with pytest.raises(ParameterError, match="groups: expected one for each of 120 clips"):
+            classifier.fit(features, tags, groups=groups)
+
+
 def test_classifier_in_a_grid_search():
     features, tags = planted(n_clips=80)
     small = TagClassifier(n_hidden=10, max_epochs=3, validation_fraction=0.3, device="cpu")

@@ -59,12 +59,15 @@ class _ArtistSimilarity(Task):
         return {"projection": torch.tensor(width * np.stack(values), dtype=torch.float32)}
 
     def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return -nca_probabilities(x @ parameters["projection"], y).mean(-1)
+        return -nca_probabilities(self.outputs(parameters, x, 1), y).mean(-1)
 
     def outputs(
         self, parameters: Parameters, x: torch.Tensor, n_pooling_windows: int
     ) -> torch.Tensor:
-        return x @ parameters["projection"]
+        # The runs share the clips, so that one product serves them all.
+        n_runs, n_features, n_components = parameters["projection"].shape
+        side_by_side = parameters["projection"].transpose(0, 1).reshape(n_features, -1)
+        return (x @ side_by_side).unflatten(1, (n_runs, n_components)).transpose(0, 1)
 
     def score(self, y_true: np.ndarray, outputs: np.ndarray | torch.Tensor) -> np.ndarray:
         return nca_score(y_true, outputs)
@@ -99,10 +102,13 @@ class NCA(TransformerMixin, EarlyStopped):
     weight_decay: float = 0.001
     n_components: int = N_COMPONENTS
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> NCA:
-        """Train on features (n_clips, n_pooling_windows, n_features) and artists (n_clips,)."""
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> NCA:
+        """Train on features (n_clips, n_pooling_windows, n_features) and artists (n_clips,).
+
+        ``groups`` as in :meth:`multiscale.tagging.TagClassifier.fit`.
+        """
         check_counts(n_components=self.n_components)
-        self._fit(_ArtistSimilarity(self.n_components), X, y)
+        self._fit(_ArtistSimilarity(self.n_components), X, y, groups)
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:

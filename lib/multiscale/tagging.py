@@ -119,9 +119,13 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
     weight_decay: float = 0.1
     n_hidden: int = 1000
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> TagClassifier:
-        """Train on features (n_clips, n_pooling_windows, n_features) and tags (n_clips, n_tags)."""
-        self._fit(TAGGING, X, y, n_hidden=self.n_hidden)
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> TagClassifier:
+        """Train on features (n_clips, n_pooling_windows, n_features) and tags (n_clips, n_tags).
+
+        With ``groups`` (n_clips,), such as the track each clip was cut from, whole groups are held
+        out: clips of a track are so alike that one tells little of how well another is predicted.
+        """
+        self._fit(TAGGING, X, y, groups, n_hidden=self.n_hidden)
         self.classes_ = [np.array([False, True])] * np.shape(y)[1]
         return self
 

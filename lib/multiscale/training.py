@@ -18,6 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -258,7 +259,9 @@ class EarlyStopped(BaseEstimator):
     random_state: int | np.random.RandomState | None = 0
     device: str = "auto"
 
-    def _fit(self, task: Task, X: np.ndarray, y: np.ndarray, **sizes: int) -> None:
+    def _fit(
+        self, task: Task, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None, **sizes: int
+    ) -> None:
         fraction, seed = self.validation_fraction, self.random_state
         if not 0 < fraction < 1:
             raise ParameterError(
@@ -271,9 +274,14 @@ class EarlyStopped(BaseEstimator):
         )
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31)
-        order = np.random.default_rng(seed).permutation(len(X))
-        held_out, rest = np.split(order, [max(1, round(fraction * len(X)))])
-        train, valid = ((X[some], y[some]) for some in (rest, held_out))
+        groups = np.arange(len(X)) if groups is None else np.asarray(groups)
+        if len(np.unique(groups)) < 2 or groups.shape != y.shape[:1]:
+            raise ParameterError(
+                f"groups: expected one for each of {len(X)} clips, and two or more in all, "
+                f"got shape {groups.shape}"
+            )
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        train, valid = ((X[some], y[some]) for some in next(splitter.split(X, groups=groups)))
         self.best_ = Hyperparameters(self.learning_rate, self.weight_decay)
         how = {"seed": seed, "device": self.device}
         if self.n_trials > 1:

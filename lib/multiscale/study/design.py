@@ -45,7 +45,7 @@ class Architecture(Settings):
     pooling: Literal["max", "mean", "min", "var", "mean_std"] = "max"
     explained_variance_ratio: float = Field(EXPLAINED_VARIANCE_RATIO, gt=0, lt=1)
     whiten: bool = True
-    whitening_damping: float = Field(0.0, ge=0)
+    whitening_damping: float | None = Field(None, ge=0, description="None: the profile's")
     assign: Literal["abs", "signed"] = "abs"
     kernel: Literal["binomial", "triangle", "wide"] = "binomial"
     double_hop: bool = False

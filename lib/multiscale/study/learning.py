@@ -26,7 +26,8 @@ def learner(
     values = architecture.model_dump()
     share, draw = values.pop("window_share"), values.pop("draw")
     constant, factor = values.pop("log_constant"), values.pop("iteration_factor")
-    values["whitening_damping"] = values["whitening_damping"] or learning.whitening_damping or 0.0
+    if architecture.whitening_damping is None:
+        values["whitening_damping"] = learning.whitening_damping or 0.0
     return MultiscaleFeatures(
         **values,
         n_windows=round(share * learning.n_windows),
