@@ -34,7 +34,7 @@ IMAGE_STATE = """async () => {
   const images = [...document.images];
   images.forEach(i => { i.loading = 'eager'; });
   await Promise.all(images.map(i => i.decode().catch(() => null)));
-  return images.map(i => [i.src.slice(0, 200), i.naturalWidth]);
+  return images.map(i => [i.src.slice(0, 200), i.naturalWidth, i.alt]);
 }"""
 
 
@@ -106,8 +106,9 @@ def test_a_page_is_whole(page, site, name, theme):
     page.emulate_media(color_scheme=theme)
     page.goto(f"{site}/{name}", wait_until="load")
     assert page.get_attribute("html", "data-theme") == theme
-    for source, width in page.evaluate(IMAGE_STATE):
+    for source, width, words in page.evaluate(IMAGE_STATE):
         assert width > 0, source
+        assert " " in words, f"{source} is told in no words"
     for source, duration in page.evaluate(MEDIA_STATE):
         assert duration > 0, source
     formulas = page.locator(".math:not(.highlight *)").count()
@@ -146,6 +147,32 @@ def test_every_internal_link_leads_somewhere(page, site):
         else:
             assert page.request.get(file).ok, f"{address} links to {target}"
     assert len(anchors) >= len(PAGES)
+
+
+def test_code_is_folded_until_asked_for(page, site):
+    page.goto(f"{site}/book/02_1_pca_whitening.html")
+    lesson, load = (page.locator(f".cell_input:has-text('{t}')") for t in ("eigh(", "chapter("))
+    assert lesson.is_visible()
+    assert not load.is_visible()
+    page.click("button.show-code")
+    assert load.is_visible()
+    page.keyboard.press("Enter")  # the switch still has the focus
+    assert not load.is_visible()
+
+
+def test_one_player_sounds_at_a_time(page, site):
+    page.goto(f"{site}/book/index.html")
+    for number in (0, 1):
+        page.locator("audio").nth(number).evaluate("audio => audio.play()")
+    page.wait_for_function("document.querySelectorAll('audio')[0].paused")
+    assert not page.locator("audio").nth(1).evaluate("audio => audio.paused")
+
+
+@pytest.mark.parametrize("name", PAGES or ["no book"])
+def test_a_page_fits_a_phone(page, site, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site}/{name}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_search_finds_pages_offline(page, site):

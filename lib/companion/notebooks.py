@@ -126,7 +126,7 @@ def execute(
 
 
 def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
-    """Drop what differs between two equal runs, fold the injected parameters, sign the page.
+    """Drop what differs between two equal runs, fold the code, sign the page.
 
     Returns what was written to standard error, which is kept out of the page.
     """
@@ -136,12 +136,21 @@ def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
     for cell in executed.cells:
         for timed in ("papermill", "execution"):
             cell.metadata.pop(timed, None)
-        if INJECTED in cell.metadata.get("tags", []):
-            cell.id = INJECTED
-            cell.metadata.tags.append("hide-input")
-            prompt = "Parameters of this copy"
-            cell.metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
         if cell.cell_type == "code":
             words += [o.text for o in cell.outputs if o.get("name") == "stderr"]
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            _fold(cell)
     return "".join(words)
+
+
+def _fold(cell: nbformat.NotebookNode) -> None:
+    """Leave open what is lesson or solution; give a figure its caption, which is its text too."""
+    tags, shown = cell.metadata.setdefault("tags", []), cell.metadata.setdefault("mystnb", {})
+    if "lesson" not in tags and not cell.id.startswith("solution"):
+        tags.append("hide-input")
+    if "parameters" in tags:
+        shown |= {"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
+    if INJECTED in tags:
+        cell.id = INJECTED
+    if caption := cell.metadata.get("caption"):
+        shown |= {"figure": {"caption": caption}, "image": {"alt": caption}}

@@ -32,10 +32,14 @@ def keep_local(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 
 
 def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Put the build's sentence (profile, data set, version) at the foot of a chapter."""
-    sentence = app.env.metadata.get(page, {}).get("provenance")
+    """Tell at the foot of a chapter what made it, and how to run it with other parameters."""
+    sentence, name = app.env.metadata.get(page, {}).get("provenance"), Path(page).name
     if sentence:
-        context["body"] += f'<p class="provenance"><small>{html.escape(sentence)}</small></p>'
+        context["body"] += (
+            f'<p class="provenance"><small>{html.escape(sentence)} With other parameters: '
+            f"<code>make rerun CHAPTER={name} P=\"seed=1\"</code>; "
+            f"its page lands in <code>_runs/{name}</code>.</small></p>"
+        )
 
 
 def skip_members(app: Sphinx, what: str, name: str, member, skip: bool, options) -> bool | None:
@@ -57,6 +61,7 @@ def setup(app: Sphinx) -> dict:
     app.config.mathjax_path = MATHJAX
     app.config.html_static_path.append(str(Path(__file__).parent / "static"))
     app.add_css_file("multiscale.css")
+    app.add_js_file("multiscale.js")
     app.connect("config-inited", drop_thebe)
     app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
     app.connect("html-page-context", add_provenance)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from companion.figures.canvas import DIVERGING, legend, mel_axis, new_figure, show
 from multiscale.encoding import Encoder
 
-N_SHOWN = 8
+N_SHOWN = 12
 """Features of a level in Figure 3."""
 
 
@@ -71,12 +71,12 @@ def patches(groups: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def learned_features(rows: dict[str, Sequence[Encoder]], seed: int = 0) -> Figure:
+def learned_features(columns: dict[str, Sequence[Encoder]], seed: int = 0) -> Figure:
     """Figure 3: a random selection of features at each level, frequency upwards.
 
     Parameters
     ----------
-    rows : dict of str to list of Encoder
+    columns : dict of str to list of Encoder
         Title -> encoders of the levels, finest first.
     seed : int
         Of the selection.
@@ -84,23 +84,23 @@ def learned_features(rows: dict[str, Sequence[Encoder]], seed: int = 0) -> Figur
     Returns
     -------
     Figure
-        Titles by levels, each a strip of features.
+        Levels by titles, each a strip of features; level 0 at the foot.
     """
     rng = np.random.default_rng(seed)
-    n_levels = len(next(iter(rows.values())))
+    n_levels = len(next(iter(columns.values())))
     figure, axes = new_figure(
-        len(rows), n_levels, 2.3 * len(rows) + 0.4, sharey=True, squeeze=False
+        n_levels, len(columns), 1.4 * n_levels + 0.4, sharey=True, squeeze=False
     )
-    for row, (title, encoders) in enumerate(rows.items()):
-        for level, encoder in enumerate(encoders):
+    for column, (title, encoders) in enumerate(columns.items()):
+        axes[0, column].set_title(title)
+        for ax, level in zip(axes[::-1, column], range(n_levels), strict=True):
+            encoder = encoders[level]
             chosen = np.sort(rng.choice(len(encoder), min(N_SHOWN, len(encoder)), replace=False))
-            ax = axes[row, level]
             _show_patches(ax, encoder.patches[chosen])
-            if row == 0:
-                ax.set_title(f"level {level}")
-            if level == 0:
+            if column == 0:
                 mel_axis(ax)
-                ax.set_ylabel(f"{title}\nfrequency (Hz)")
+                ax.set_ylabel(f"level {level}\nfrequency (Hz)")
+            ax.label_outer()
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -164,7 +166,8 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     Parameters
     ----------
     table : DataFrame
-        Columns name, effect, low and high; where there is a column verdict, it gives the colours.
+        Columns name, effect, low and high; a column verdict, where there is one, gives the
+        colours.
     label : str
         What the effect is.
     data : str
@@ -177,7 +180,8 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     Figure
         A dot and a line per row; a row without a result has neither.
     """
-    figure, ax = new_figure(height=0.8 + 0.24 * len(table))
+    names = [fill(name, 54) for name in table["name"]]
+    figure, ax = new_figure(height=0.8 + 0.24 * len("\n".join(names).splitlines()))
     rows = np.arange(len(table))[::-1]
     verdicts = table["verdict"] if "verdict" in table else pd.Series("", index=table.index)
     for row, effect, low, high, verdict in zip(
@@ -189,7 +193,10 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
     if linear_to is not None:
         ax.set_xscale("symlog", linthresh=linear_to)
-    ax.set_yticks(rows, table["name"])
+    if verdicts.any():
+        dots = dict(zip(verdicts, ax.get_lines()[1::2], strict=False))  # one of each kind
+        figure.legend(dots.values(), dots, loc="outside lower right", ncols=4, frameon=False)
+    ax.set_yticks(rows, names)
     ax.set(xlabel=label, ylim=(-0.7, len(table) - 0.3))
     ax.grid(axis="y", linewidth=0.4)
     sign(ax, data)

@@ -1,0 +1,24 @@
+/* One switch a page that shows all code, and one player sounding at a time. */
+document.addEventListener("DOMContentLoaded", () => {
+  const folded = document.querySelectorAll(".bd-article details.hide");
+  const title = document.querySelector(".bd-article h1");
+  if (folded.length && title) {
+    const button = document.createElement("button");
+    const show = (all) => {
+      document.documentElement.classList.toggle("code-folded", !all);
+      folded.forEach((details) => { details.open = all; });
+      button.textContent = all ? "Fold the code" : "Show all code";
+      button.setAttribute("aria-pressed", String(all));
+    };
+    button.type = "button";
+    button.className = "show-code";
+    button.addEventListener("click", () => show(button.getAttribute("aria-pressed") !== "true"));
+    show(false);
+    title.after(button);
+  }
+  document.addEventListener("play", (event) => {
+    document.querySelectorAll("audio").forEach((audio) => {
+      if (audio !== event.target) audio.pause();
+    });
+  }, true);
+});
