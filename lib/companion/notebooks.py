@@ -144,13 +144,15 @@ def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
 
 
 def _fold(cell: nbformat.NotebookNode) -> None:
-    """Leave open what is lesson or solution; give a figure its caption, which is its text too."""
+    """Leave open what is lesson or solution; give a figure its caption, or that as its text."""
     tags, shown = cell.metadata.setdefault("tags", []), cell.metadata.setdefault("mystnb", {})
-    if "lesson" not in tags and not cell.id.startswith("solution"):
+    if not {"lesson", "remove-input"} & set(tags) and not cell.id.startswith("solution"):
         tags.append("hide-input")
     if "parameters" in tags:
         shown |= {"code_prompt_show": "Parameters", "code_prompt_hide": "Parameters"}
     if INJECTED in tags:
         cell.id = INJECTED
     if caption := cell.metadata.get("caption"):
-        shown |= {"figure": {"caption": caption}, "image": {"alt": caption}}
+        shown["image"] = {"alt": caption}
+        if len(cell.outputs) == 1:  # else a player's own caption stands below
+            shown["figure"] = {"caption": caption}

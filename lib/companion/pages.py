@@ -25,6 +25,7 @@ def stage(root: Path, chapters: list[Chapter], target: Path) -> None:
     shutil.copy(root / "_toc.yml", target)
     (target / "book" / "api.md").write_text(api_page(), encoding="utf-8")
     (target / "extra").mkdir()
+    shutil.copy(STATIC / "404.html", target / "extra")  # at the root, where hosts look for it
     for chapter in chapters:
         executed = nbformat.read(chapter.folder / chapter.notebook.name, as_version=4)
         known = parameters(chapter.notebook)

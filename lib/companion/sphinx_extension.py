@@ -37,7 +37,7 @@ def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree
     if sentence:
         context["body"] += (
             f'<p class="provenance"><small>{html.escape(sentence)} With other parameters: '
-            f"<code>make rerun CHAPTER={name} P=\"seed=1\"</code>; "
+            f'<code>make rerun CHAPTER={name} P="seed=1"</code>; '
             f"its page lands in <code>_runs/{name}</code>.</small></p>"
         )
 
