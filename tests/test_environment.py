@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import socket
+import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
+import made_up
 import nbformat
 import pytest
 import yaml
@@ -94,3 +100,70 @@ def test_conda_and_pip_ask_for_the_same_python(conda):
     asked = conda["dependencies"][0].removeprefix("python")
     assert asked.split(",")[0] == PROJECT["requires-python"]
     assert Requirement(f"python{asked}").specifier.contains(sys.version.split()[0])
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A project whose environment is made of stand-ins, which tell what they are called with."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "pyproject.toml").touch()
+    tells = """test "$1" != -c || exec {python} "$@"; sleep 0.2; printf '<%s>' "$@" >> {log}"""
+    tells = tells.format(python=sys.executable, log=tmp_path / "log")
+    made_up.program(tmp_path / "stub/told", tells)
+    installs = (
+        "cp stub/told .venv/bin/python && cp stub/told .venv/bin/pip && touch .venv/pyvenv.cfg"
+    )
+    venv = f'test "$1" = -m && mkdir -p .venv/bin && {installs} && exit'
+    made_up.program(tmp_path / "stub/python", f"{venv}\n{tells}")
+    return tmp_path
+
+
+def make(project: Path, *arguments: str) -> subprocess.Popen:
+    command = ["make", "PYTHON=stub/python", *arguments]
+    return subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_make_one_environment_once(project):
+    both = [make(project, "env") for _ in range(2)]
+    said = [each.communicate(timeout=60)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert (project / "log").read_text().count("<install>") == 3
+    assert not (project / ".venv/.installing").exists()
+    future = time.time() + 1e6
+    os.utime(project / "requirements.lock", (future, future))
+    for _ in range(2):
+        assert make(project, "env").wait(60) == 0
+    assert (project / "log").read_text().count("<install>") == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("book", "PROFILE=my profiles/my smoke.yaml"), "<--profile><my profiles/my smoke.yaml>"),
+        (("book", "DATA=/x/it's $A.csv"), "<--data></x/it's $A.csv>"),
+        (("rerun", 'P=source="a b.yaml"'), '<--parameters><source="a b.yaml">'),
+        (("lab",), "<--allow-root>" if os.getuid() == 0 else "<book>"),
+    ],
+)
+def test_variables_of_make_arrive_as_they_were_given(project, arguments, told):
+    assert make(project, *arguments).wait(60) == 0
+    assert told in (project / "log").read_text()
+
+
+def test_make_refuses_in_a_line_what_it_cannot_do(project):
+    before = sorted(project.iterdir())
+    refused = make(project, "env", "VENV=my env")
+    assert 'VENV: expected a path without spaces, got "my env"' in refused.communicate()[1]
+    assert refused.returncode
+    assert sorted(project.iterdir()) == before
+    assert make(project, "env").wait(60) == 0
+    assert "no book is there to serve" in make(project, "serve").communicate()[1]
+    made = project / "_build/html/index.html"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = make(project, "serve", f"PORT={port}").communicate()[1]
+    assert f"port {port} cannot be had" in said
+    assert len(said.splitlines()) == 2  # with make's own

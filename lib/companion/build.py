@@ -11,20 +11,21 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import BrokenExecutor, as_completed
 from pathlib import Path
 
 import yaml
 from filelock import FileLock
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from companion.chapter import soundtracks
 from companion.contents import Chapter, parameters, plan
 from companion.notebooks import run_chapter
 from companion.pages import update_pages
 from multiscale import datasets
-from multiscale.config import AudioError, ParameterError, data_home
+from multiscale.commands import command, processes
+from multiscale.config import ParameterError, data_home
 from multiscale.datasets import DatasetSettings
+from multiscale.identity import atomic_write
 from multiscale.progress import progress
 from multiscale.study.profiles import PROFILES, Profile, load_profile
 
@@ -46,7 +47,13 @@ def choose_profile(profile: str, dataset: str = "", data: str = "", clips: str =
     if not changes and not profile.endswith(".yaml"):
         return old
     settings = DatasetSettings(**{**old.dataset.model_dump(), **changes})
-    datasets.module(settings.name)  # refuses what is none
+    takes, needs = settings.name != "cover_bands", settings.name == "folder"
+    if (data and not takes) or (needs and not settings.path):
+        raise ParameterError(
+            "data: expected DATASET=folder with DATA=, a table or folder of audio, "
+            f"got DATASET={settings.name} with DATA={data}"
+        )
+    datasets.identity(settings)  # refuses what cannot be, before one that can is replaced
     name = f"{old.name}-{settings.name}" if changes else old.name
     if (PROFILES / f"{name}.yaml").is_file():
         raise ParameterError(
@@ -55,7 +62,8 @@ def choose_profile(profile: str, dataset: str = "", data: str = "", clips: str =
     new = old.model_copy(update={"name": name, "dataset": settings})
     path = data_home() / "profiles" / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(new.model_dump(exclude={"name"})), encoding="utf-8")
+    with atomic_write(path) as temporary:
+        temporary.write_text(yaml.safe_dump(new.model_dump(exclude={"name"})), encoding="utf-8")
     return new
 
 
@@ -98,18 +106,18 @@ def fetch_soundtracks(root: Path, n_clips: int) -> str:
 
 def run_chapters(chapters: list[Chapter], lacking: dict[str, str]) -> list[str]:
     """Run chapters, `JOBS` at a time, each in a process; messages of those that failed."""
-    calls = (delayed(run_chapter)(chapter, lacking, os.getpid()) for chapter in chapters)
-    done = Parallel(JOBS, batch_size=1, return_as="generator_unordered")(calls)
     failures = []
-    bar = progress(done, desc="chapters", total=len(chapters), unit="chapter")
-    try:
-        for name, failure, words in bar:
-            if failure:
-                failures.append(failure)
-            elif words:
-                bar.write(f"{name} wrote to standard error:\n{words}")
-    except TerminatedWorkerError as error:
-        failures.append(f"a chapter's process was killed: {error}")
+    with processes(JOBS) as pool:
+        futures = [pool.submit(run_chapter, chapter, lacking) for chapter in chapters]
+        bar = progress(as_completed(futures), desc="chapters", total=len(chapters), unit="chapter")
+        try:
+            for name, failure, words in (future.result() for future in bar):
+                if failure:
+                    failures.append(failure)
+                elif words:
+                    bar.write(f"{name} wrote to standard error:\n{words}")
+        except BrokenExecutor as error:
+            failures.append(f"a chapter's process was killed: {error}")
     return failures
 
 
@@ -128,7 +136,7 @@ def build(root: Path, profile: Profile) -> int:
     else:
         print(f"all {len(chapters)} chapters are up to date")
     # The last chapters train models and take longest: they begin first.
-    if failures := run_chapters(stale[::-1], lacking):
+    if failures := stale and run_chapters(stale[::-1], lacking):
         print("\n".join(failures), file=sys.stderr)
         print(f"{len(failures)} of {len(chapters)} chapters failed: no book", file=sys.stderr)
         return 1
@@ -161,15 +169,12 @@ def main() -> int:
     )
     parser.add_argument("--clips", default="", help="clips to use, or all")
     given = parser.parse_args()
-    try:
+    with command():
         root = project(given.root)
         profile = choose_profile(given.profile, given.dataset, given.data, given.clips)
         (root / "_build").mkdir(exist_ok=True)
         with FileLock(root / "_build" / ".lock"):  # a second build waits for the first
             return build(root, profile)
-    except (ParameterError, AudioError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
 
 
 def project(root: Path) -> Path:

@@ -7,9 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 import time
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -26,13 +24,12 @@ class ChapterError(RuntimeError):
     """A chapter whose cell raised; names the chapter and the cell."""
 
 
-def run_chapter(chapter: Chapter, lacking: dict[str, str], builder: int) -> tuple[str, str, str]:
+def run_chapter(chapter: Chapter, lacking: dict[str, str]) -> tuple[str, str, str]:
     """Execute a chapter into its folder, which appears whole or not at all and is its cwd.
 
     What it writes into ``files/<chapter>`` there (``$MULTISCALE_FILES``) is published beside its
     page. Returns its name, why it failed if it did, and what it wrote to standard error.
     """
-    _end_with(builder)
     name, folder = chapter.notebook.stem, chapter.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as temporary:
@@ -55,18 +52,6 @@ def run_chapter(chapter: Chapter, lacking: dict[str, str], builder: int) -> tupl
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     return name, "", words
-
-
-@cache
-def _end_with(builder: int) -> None:
-    """End this process soon after the one that started it: no chapter outlives its build."""
-
-    def watch() -> None:
-        while os.getppid() == builder:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def leave_out(notebook: Path, target: Path, lacking: dict[str, str]) -> None:

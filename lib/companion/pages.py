@@ -42,7 +42,9 @@ def jupyter_book(source: Path, config: Path, output: Path, *options: str) -> Pat
     program = Path(sys.executable).with_name("jupyter-book")
     command = [str(program), "build", str(source), "--config", str(config), "-q", "--all"]
     command += ["--path-output", str(output), *options]
-    failed = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    # In a group of its own, which Ctrl-C does not reach: who waits for it ends it.
+    alone = {"stdout": subprocess.DEVNULL, "process_group": 0}
+    failed = subprocess.run(command, **alone, check=False).returncode
     return None if failed else output / "_build" / "html"
 
 

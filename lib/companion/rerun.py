@@ -7,16 +7,19 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import yaml
+from filelock import FileLock
 
 from companion.build import choose_profile, prepare, project
 from companion.chapter import ChapterParameters, refuse_others
 from companion.contents import parameters, provenance
 from companion.notebooks import ChapterError, execute, leave_out, tidy
 from companion.pages import jupyter_book
+from multiscale.commands import command, processes
 from multiscale.config import ParameterError
 from multiscale.study.profiles import parse_yaml
 
@@ -24,11 +27,14 @@ from multiscale.study.profiles import parse_yaml
 def parse(text: str) -> dict:
     """Read ``"n_levels=4 seed=1"``; values are YAML scalars, quoted as in a shell."""
     values = {}
-    for piece in shlex.split(text):
-        name, equals, value = piece.partition("=")
-        if not (name.isidentifier() and equals and value):
-            raise ParameterError(f"P: expected name=value, got {piece!r}")
-        values[name] = parse_yaml(value)
+    try:
+        for piece in shlex.split(text):
+            name, equals, value = piece.partition("=")
+            if not (name.isidentifier() and equals and value) or name in values:
+                raise ParameterError(f"expected name=value, each once, got {piece!r}")
+            values[name] = parse_yaml(value)
+    except ValueError as error:
+        raise ParameterError(f"P: {error}; got {text!r}") from None
     return values
 
 
@@ -72,14 +78,21 @@ def rerun(root: Path, chapter: str, given: dict) -> tuple[Path, Path]:
     lacking = prepare(root, profile, [known[name]], n_soundtracks)
     changes = " ".join(f"{name}={value}" for name, value in given.items())
     folder = root / "_runs" / name / (re.sub(r"[^\w=.-]+", "_", changes) or "defaults")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    notebook = folder / f"{name}.ipynb"
-    leave_out(known[name], notebook, lacking)
-    executed = execute(notebook, notebook, given, cwd=folder, progress=True)
-    print(tidy(executed, f"{provenance(profile)} Run with {changes or 'its own parameters'}."))
-    nbformat.write(executed, notebook)
-    return notebook, make_page(root, notebook, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as temporary:
+        fresh = Path(temporary) / name
+        fresh.mkdir()
+        notebook = fresh / f"{name}.ipynb"
+        leave_out(known[name], notebook, lacking)
+        with processes(1) as pool:  # papermill would take signals for itself
+            executed = pool.submit(execute, notebook, notebook, given, fresh, True).result()
+        print(tidy(executed, f"{provenance(profile)} Run with {changes or 'its own parameters'}."))
+        nbformat.write(executed, notebook)
+        page = make_page(root, notebook, fresh)
+        with FileLock(folder.parent / ".lock"):  # two may have run with the same parameters
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
+    return folder / notebook.name, folder / page.relative_to(fresh)
 
 
 def main() -> int:
@@ -90,16 +103,14 @@ def main() -> int:
     parser.add_argument("--profile", help="smoke, laptop, paper or a .yaml file")
     parser.add_argument("--root", type=Path, default=Path(), help="folder of the project")
     arguments = parser.parse_args()
-    try:
+    with command():
         given = {"profile": arguments.profile} if arguments.profile else {}
         given |= parse(arguments.parameters)
-        print(*rerun(project(arguments.root), arguments.chapter, given), sep="\n")
-    except ParameterError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except ChapterError as error:
-        print(error, file=sys.stderr)
-        return 1
+        try:
+            print(*rerun(project(arguments.root), arguments.chapter, given), sep="\n")
+        except ChapterError as error:
+            print(error, file=sys.stderr)
+            return 1
     return 0
 
 

@@ -19,17 +19,14 @@ if TYPE_CHECKING:
 
 
 class _OneLine(TyperGroup):
-    """Commands that say in a line what is wrong, and end."""
+    """Commands that say in a line what is wrong, and end when told to."""
 
     def invoke(self, ctx):
         """Run a command."""
-        from multiscale.config import AudioError, ParameterError
+        from multiscale.commands import command
 
-        try:
+        with command():
             return super().invoke(ctx)
-        except (ParameterError, AudioError, OSError) as error:
-            typer.echo(" ".join(str(error).split()), err=True)
-            raise typer.Exit(2) from None
 
 
 app = typer.Typer(cls=_OneLine, no_args_is_help=True, add_completion=False, help=__doc__)

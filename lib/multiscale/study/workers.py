@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from joblib import parallel_config
-from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
+from multiscale.commands import processes
 from multiscale.config import data_home
 from multiscale.progress import hidden, progress
 from multiscale.study import forecast
@@ -189,29 +188,8 @@ def _pool(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Execut
         yield _Here(), 0
     else:
         n_workers = n_workers or os.cpu_count() or 1
-        one_thread = {"OMP_NUM_THREADS": "1"}
-        pool = ProcessPoolExecutor(
-            n_workers, env=one_thread, initializer=_settle, initargs=(os.getpid(),)
-        )
-        try:
+        with processes(n_workers, env={"OMP_NUM_THREADS": "1"}) as pool:
             yield pool, n_workers
-        except BaseException:
-            pool.shutdown(kill_workers=True)
-            raise
-        pool.shutdown()
-
-
-def _settle(parent: int) -> None:
-    """Keep a process for all its jobs, but not beyond a parent that has been killed."""
-    # Loky would begin another process after each job that keeps memory, such as features.
-    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)  # rather than go on with what is queued
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Here(Executor):

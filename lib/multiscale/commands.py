@@ -1,0 +1,91 @@
+"""Commands: what is wrong is said in a line, and one that is told to end does, with all it began.
+
+Ctrl-C and a request to end (SIGTERM) are the same here. Nothing is lost by either: what is written
+appears whole or not at all, and the next call goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children
+
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.backend.utils import kill_process_tree
+
+from multiscale.config import AudioError, ParameterError, data_home
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Those that tell a command to end."""
+
+PATIENCE = 15
+"""Seconds after which a command that was told to end is ended by force."""
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """Do a command's work within: what it cannot go on after becomes a line and an exit status.
+
+    The data home is the same from here on for all processes, in whatever folder they run.
+    """
+    os.environ["MULTISCALE_HOME"] = os.path.abspath(data_home())
+    told = []
+
+    def end(number: int, _) -> None:
+        if not told:  # once: what is being undone is not to be broken off
+            told.append(number)
+            signal.alarm(PATIENCE)
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: what is done is kept, and the next call goes on", file=sys.stderr)
+        raise SystemExit(128 + (told or SIGNALS)[0]) from None
+    except (ParameterError, AudioError, OSError, BrokenExecutor) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2) from None
+    finally:
+        for number in SIGNALS if not told else ():
+            signal.signal(number, before[number])
+
+
+@contextmanager
+def processes(n: int, env: dict[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """So many processes, which end with what is done within, or with this one if it is killed."""
+    # Signals are blocked in what begins meanwhile: Ctrl-C reaches a whole group, and this process
+    # alone is to say so.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        pool = ProcessPoolExecutor(n, env=env, initializer=_settle, initargs=(os.getpid(),))
+        pool.submit(int)  # begins them
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield pool
+    except BaseException:
+        for process in active_children():
+            kill_process_tree(process)
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _settle(parent: int) -> None:
+    """Keep a process for all its work, but not beyond a parent that has been killed."""
+    # Loky would begin another process after each job that keeps memory, such as features.
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)  # rather than go on with what is queued
+
+    threading.Thread(target=watch, daemon=True).start()
