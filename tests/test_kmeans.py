@@ -144,7 +144,5 @@ def test_linear_encoding_and_assignment():
 
 
 def test_more_means_than_samples_are_refused():
-    with pytest.raises(
-        ParameterError, match="n_means: expected at most n_samples=10 means"
-    ):
+    with pytest.raises(ParameterError, match="n_means: expected at most n_samples=10 means"):
         SphericalKMeans(11).fit(np.ones((10, 3)))

@@ -105,9 +105,7 @@ def test_more_mels_than_bins_works_as_in_librosa(clips):
 
 def test_mel_edges_that_are_refused():
     for edges in ({"fmin": 100, "fmax": 50}, {"fmin": 8000}, {"fmax": 8001}):
-        with pytest.raises(
-            ParameterError, match=r"fmax: expected more than fmin=.* 8000\.0"
-        ):
+        with pytest.raises(ParameterError, match=r"fmax: expected more than fmin=.* 8000\.0"):
             SpectrogramSettings(**edges)
 
 

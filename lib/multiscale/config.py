@@ -15,16 +15,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import numpy as np
 import platformdirs
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 SAMPLE_RATE = 16_000
 """Hz (§4.1)."""
@@ -218,8 +210,10 @@ def _parameters(of: Callable, names: frozenset[str]) -> type[Settings]:
     plain = isclass(of) and not is_dataclass(of)
     hints = get_type_hints(of.__init__ if plain else of, include_extras=True)
     types = {name: hints[name] for name in signature(of).parameters if name in names}
-    fields = {n: (InstanceOf[one] if isclass(one) else one, ...) for n, one in types.items()}
-    return create_model(of.__qualname__, __base__=Settings, **fields)
+    fields = {
+        n: (pydantic.InstanceOf[one] if isclass(one) else one, ...) for n, one in types.items()
+    }
+    return pydantic.create_model(of.__qualname__, __base__=Settings, **fields)
 
 
 @contextmanager
@@ -260,9 +254,8 @@ def as_seed(random_state: int | np.random.RandomState | None) -> int:
     """A seed from what scikit-learn takes; an integer is its own."""
     from sklearn.utils import check_random_state
 
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return check_random_state(random_state).randint(2**31)
+    known = isinstance(random_state, Integral)
+    return int(random_state) if known else check_random_state(random_state).randint(2**31)
 
 
 def select_device(name: str = "auto"):

@@ -137,17 +137,15 @@ def fit_whitening(
     ParameterError
         If a parameter is out of range, or the windows are all alike.
     """
-    options = {"floor": floor, "whiten": whiten, "damping": damping}
-    options["explained_variance_ratio"] = explained_variance_ratio
-    config.check_parameters(fit_whitening, options)
+    options = {"explained_variance_ratio": explained_variance_ratio, "floor": floor}
+    config.check_parameters(fit_whitening, {**options, "whiten": whiten, "damping": damping})
     windows = config.check_numbers("windows", windows, "n_windows", "n_values", dtype=np.float64)
     if len(windows) < 2 or not np.ptp(windows, axis=0).any():
         raise ParameterError(
             f"windows: expected at least 2 that differ, got {len(windows)} without variance"
         )
-    pca = PCA(
-        n_components=float(explained_variance_ratio), whiten=True, svd_solver="covariance_eigh"
-    )
+    kept = float(explained_variance_ratio)
+    pca = PCA(n_components=kept, whiten=True, svd_solver="covariance_eigh")
     variance = pca.fit(windows).explained_variance_
     variance = np.maximum(variance, floor * variance[0])
     variance = variance + damping * variance.mean()

@@ -276,7 +276,6 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
     @classmethod
     def load(cls, path: str | Path) -> MultiscaleFeatures:
         """Read what :meth:`save` wrote."""
-        Path(path).open("rb").close()  # Python's own words where there is none, or no right to it
         expected = f"{path}: expected what MultiscaleFeatures.save wrote"
         with config.named(expected, (SafetensorError,)), safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -135,7 +135,6 @@ class Model:
     @classmethod
     def load(cls, path: str | Path) -> Model:
         """Read what :meth:`save` wrote, to the CPU."""
-        Path(path).open("rb").close()  # Python's own words where there is none, or no right to it
         expected = f"{path}: expected what Model.save wrote"
         with config.named(expected, (SafetensorError,)), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
