@@ -178,7 +178,7 @@ def nca_score(y_true: np.ndarray, embedded: np.ndarray | torch.Tensor) -> np.nda
 
 def _probabilities(embedded: np.ndarray | torch.Tensor, labels: np.ndarray) -> np.ndarray:
     # A tensor is scored as it is, after every epoch; an array, once, with all the digits.
-    places = embedded if torch.is_tensor(embedded) else torch.as_tensor(embedded)
+    places = embedded if torch.is_tensor(embedded) else torch.tensor(embedded)
     right = nca_probabilities(places, torch.as_tensor(labels, device=places.device))
     return right.double().cpu().numpy()
 
