@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from itertools import product
 
-import numpy as np
 import pytest
 from pydantic import ValidationError, model_validator
 
@@ -58,34 +57,25 @@ def test_the_28_architectures_are_accepted():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"representation": "gauss"}, "representation: expected one of multires.*got 'gauss'"),
-        ({"n_levels": 0}, "n_levels: expected an integer of at least 1, got 0"),
-        ({"n_levels": 2.5}, r"n_levels: expected an integer .*got 2\.5"),
-        ({"n_levels": True}, "n_levels: expected an integer .*got True"),
         ({"n_levels": 9}, "n_levels: expected pooling_length=128 to be divisible"),
         ({"n_levels": 5000}, "n_levels: .*got n_levels=5000"),
-        ({"pooling_length": 0}, "pooling_length: expected an integer of at least 1"),
         ({"pooling_length": 100}, "pooling_length=100 to be divisible"),
-        ({"window_length": 0}, "window_length: expected an integer of at least 1"),
         ({"window_length": 5}, "window_length: expected at most 4 .*level 5.*got 5"),
         (
             {"window_length": 129, "representation": "multiresolution"},
             "window_length: expected at most 128",
         ),
         ({"window_length": 3, "pooling_length": 64}, "window_length: expected at most 2"),
-        ({"dictionary": "kmeans"}, "dictionary: expected pca, mel, mfcc or a number of means"),
-        ({"dictionary": 0}, "dictionary: .*got 0"),
-        ({"dictionary": True}, "dictionary: .*got True"),
+        (
+            {"dictionary": "kmeans", "n_levels": 2.5},
+            r"dictionary: expected pca, mel, mfcc or .* means, got 'kmeans'; n_levels: .*got 2\.5",
+        ),
     ],
 )
 def test_architectures_that_cannot_be_built(change, message):
     values = {"representation": "laplacian", "window_length": 1, "dictionary": 500, "n_levels": 6}
     with pytest.raises(ParameterError, match=message):
         check_architecture(**{**values, "pooling_length": 128, **change})
-
-
-def test_numpy_integers_are_integers():
-    check_architecture("gaussian", np.int64(2), np.int64(200), np.int32(6), np.int64(128))
 
 
 class Recipe(config.Settings):

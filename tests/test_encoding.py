@@ -224,7 +224,7 @@ def test_the_floor_does_not_touch_what_scikit_learn_whitens_well():
 
 
 RATIO = "explained_variance_ratio: expected a share between 0 and 1, got"
-DAMPING = "whitening damping: expected a number of at least 0, got"
+DAMPING = "damping: expected a number of at least 0, got"
 ALIKE = "windows: expected at least 2 that differ, got"
 
 
@@ -233,7 +233,7 @@ ALIKE = "windows: expected at least 2 that differ, got"
     [
         *((correlated(9), {"explained_variance_ratio": r}, RATIO) for r in (0, 1, -0.5, np.nan)),
         *((correlated(9), {"damping": damping}, DAMPING) for damping in (-0.1, np.nan, np.inf)),
-        *((alike, {}, ALIKE) for alike in (np.ones((5, 3)), correlated(1), correlated(0))),
+        *((alike, {}, ALIKE) for alike in (np.ones((5, 3)), correlated(1))),
     ],
 )
 def test_whitening_that_is_refused(windows, options, message):
@@ -248,7 +248,7 @@ def test_whitening_that_is_refused(windows, options, message):
         (lambda x: frame_windows(x, 5, 4), "window_length: expected 1 to 4, .*got 5"),
         (lambda x: pooling_windows(x, 0), "pooling_length: expected 1 to 8, .*got 0"),
         (lambda x: pooling_windows(x, 9), "pooling_length: expected 1 to 8, .*got 9"),
-        (lambda x: encode_and_pool(x, None, 4, "sum"), "pooling: expected one of max, .*got 'sum'"),
+        (lambda x: encode_and_pool(x, None, 4, "sum"), "pooling: expected 'max', .*got 'sum'"),
     ],
 )
 def test_what_cannot_be_pooled(use, message):

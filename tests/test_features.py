@@ -7,7 +7,6 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
@@ -92,16 +91,9 @@ def test_saved_and_loaded_bit_for_bit(clips, tmp_path, changes):
     np.testing.assert_array_equal(loaded.transform(clips), learner.transform(clips))
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ParameterError, match=r"other\.safetensors: expected .*MultiscaleFeatures"):
-        MultiscaleFeatures.load(tmp_path / "other.safetensors")
-
-
-def test_an_unfitted_learner_says_so(clips, tmp_path):
-    for use in (lambda: small().transform(clips), lambda: small().save(tmp_path / "a")):
-        with pytest.raises(NotFittedError, match="not fitted yet"):
-            use()
+def test_an_unfitted_learner_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        small().save(tmp_path / "a")
 
 
 @pytest.mark.parametrize("fit", [MultiscaleFeatures.fit, lambda one, X: fit_many([one], X)])
@@ -244,20 +236,12 @@ def test_pcm_and_stereo_are_repaired(clips):
 @pytest.mark.parametrize("method", ["fit", "transform"])
 def test_clips_that_are_refused(clips, method):
     use = getattr(small(n_levels=2).fit(clips), method)
-    spoilt = clips.copy()
-    spoilt[2, 50] = np.nan
-    with pytest.raises(AudioError, match="clip 2: expected finite samples, got 1"):
-        use(spoilt)
     least = 127 * 512
     with pytest.raises(AudioError, match=f"expected at least {least} samples, got {least - 1}"):
         use(clips[:, : least - 1])
     assert use(clips[:, :least]) is not None
-    with pytest.raises(AudioError, match=r"clip 0: expected shape \(n_samples,\)"):
-        use(clips[0])
     with pytest.raises(AudioError, match=r"clip 0: expected time first.*got \(2, 144000\)"):
         use(np.stack([clips[:3], clips[:3]], axis=1))  # channels first
-    with pytest.raises(ParameterError, match="X: expected at least one clip, got none"):
-        use([])
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -276,17 +260,6 @@ def test_unequal_clips_are_refused_whatever_the_batch(clips, method, batch_size)
         ({"window_length": 3, "pooling_length": 64}, "window_length: expected at most 2 .*got 3"),
         ({"dictionary": 49}, "dictionary: expected at most 48 means .*level 5.* got 49"),
         ({"dictionary": 301, "n_levels": 1}, "dictionary: expected at most 300 means"),
-        ({"dictionary": "ica"}, "dictionary: expected pca, mel, mfcc or a number of means"),
-        ({"pooling": "sum"}, "pooling: expected one of max"),
-        ({"clip_summary": "min"}, "clip_summary: expected one of None, mean, max, got 'min'"),
-        ({"explained_variance_ratio": 1}, "explained_variance_ratio: expected a share .* got 1"),
-        ({"whitening_damping": -1}, "whitening damping: expected a number of at least 0, got -1"),
-        ({"assign": "cosine"}, "assign: expected one of abs, signed, got 'cosine'"),
-        ({"kernel": "boxcar"}, "kernel: expected one of binomial"),
-        ({"n_windows": 0}, "n_windows: expected an integer of at least 1, got 0"),
-        ({"n_iter": -1}, "n_iter: expected an integer of at least 0, got -1"),
-        ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
-        ({"device": "abacus"}, "device: expected auto, cpu or cuda"),
     ],
 )
 def test_parameters_are_refused_before_the_work(clips, changes, message):

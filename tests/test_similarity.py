@@ -235,22 +235,12 @@ def test_names_may_be_numbers():
     np.testing.assert_allclose(nca_score(np.array([7, 7, 8]), np.zeros((1, 3, 2))), [0.5])
 
 
-def test_what_is_refused():
-    features, artists = planted(n_clips=20)
-    other = planted(seed=1)
-    with pytest.raises(ParameterError, match="train artists: expected one for each of 20 clips"):
-        fit((features, artists[:5], *other), [GOOD])
+def test_artists_without_peers_are_refused():
+    other, (features, _) = planted(seed=1), planted(n_clips=20)
     with pytest.raises(ParameterError, match="valid artists: expected an artist with two clips"):
         fit((*other, features, np.arange(20)), [GOOD])
-    with pytest.raises(ParameterError, match=r"train features: expected shape .*got \(20, 12\)"):
-        fit((features[:, 0], artists, *other), [GOOD])
-    with pytest.raises(ParameterError, match=r"valid features: expected 12 .*got 5"):
-        fit((*other, features[..., :5], artists), [GOOD])
-    with pytest.raises(ParameterError, match="scored artists: expected one for each of 20"):
-        nca_score(artists[:3], np.zeros((1, 20, 2)))
-    model = fit((*other, *other), [GOOD])
-    with pytest.raises(ParameterError, match=r"features: expected shape .*got \(20, 12\)"):
-        model.outputs(features[:, 0])
+    with pytest.raises(ParameterError, match="y: artists: expected an artist with two clips or"):
+        NCA(device="cpu").fit(features, np.arange(20))
 
 
 def test_estimator():
@@ -266,19 +256,3 @@ def test_estimator():
     assert nca.score(test, whose) > 0.5
     ended = make_pipeline(FunctionTransformer(), nca).fit(features, artists)
     np.testing.assert_array_equal(ended.transform(test), places)
-    as_lists = clone(nca).fit(list(features), artists.tolist())
-    np.testing.assert_array_equal(as_lists.transform(list(test)), places)
-
-
-def test_estimator_refuses():
-    features, artists = planted(n_clips=30)
-    for options, data, message in [
-        ({"n_components": 0}, (features, artists), "n_components: expected an integer"),
-        ({"validation_fraction": 1}, (features, artists), "validation_fraction: expected a share"),
-        ({"max_epochs": 0}, (features, artists), "max_epochs: .* got 0"),
-        ({}, (features[:, 0], artists), r"X: expected shape .*got \(30, 12\)"),
-        ({}, (features, artists[:4]), "y: artists: expected one for each of 30 clips"),
-        ({}, (features, np.arange(30)), "y: artists: expected an artist with two clips or more"),
-    ]:
-        with pytest.raises(ParameterError, match=message):
-            NCA(device="cpu", **options).fit(*data)

@@ -7,7 +7,6 @@ from itertools import chain, count
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 
 from multiscale import descent
 from multiscale.config import ParameterError, TrainingSettings
@@ -375,11 +374,11 @@ def test_search_asks_for_other_rates_where_steps_are_of_another_size():
         assert rates[0] <= min(drawn) < max(drawn) <= rates[1]
 
 
-def test_search_without_a_finite_score():
-    (features, tags), valid = made_up(TAGGING, 0), made_up(TAGGING, 1)
-    features[0] = np.nan
+def test_search_without_a_finite_score(monkeypatch):
+    data = made_up(TAGGING, 0), made_up(TAGGING, 1)
+    monkeypatch.setattr(TAGGING, "score", lambda y_true, outputs: np.full(len(outputs), np.nan))
     with pytest.raises(ParameterError, match="expected a finite score, got none from 4 trials"):
-        search(TAGGING, (features, tags), valid, SETTINGS, device="cpu")
+        search(TAGGING, *data, SETTINGS, device="cpu")
 
 
 @pytest.mark.parametrize("standardise", [True, False])
@@ -397,14 +396,8 @@ def test_a_model_is_read_as_it_was_written(task, standardise, tmp_path):
         np.testing.assert_array_equal(getattr(read.runs, name), getattr(model.runs, name))
     assert read.runs.parameters.keys() == model.runs.parameters.keys()
     np.testing.assert_array_equal(read.outputs(data[1][0]), model.outputs(data[1][0]))
-    with pytest.raises(ParameterError, match="features: expected 6 features, as in train, got 4"):
+    with pytest.raises(ParameterError, match=r"features: expected shape .* 6\), got \(40, 2, 4\)"):
         read.outputs(data[1][0][..., :4])
-
-
-def test_what_is_no_model(tmp_path):
-    save_file({"a": np.zeros(2)}, tmp_path / "other")
-    with pytest.raises(ParameterError, match=r"other: expected what Model\.save wrote"):
-        Model.load(tmp_path / "other")
 
 
 def test_weights_are_those_of_a_run():

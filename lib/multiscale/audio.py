@@ -12,7 +12,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from multiscale import config
 from multiscale.config import SAMPLE_RATE, AudioError
+
+FULL_SCALE = 100
+"""Magnitude that samples in [-1, 1] do not reach, however loud: 40 dB over full scale."""
 
 
 def load(path: str | Path, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -37,16 +41,15 @@ def resample(signal: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
 def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.ndarray:
     """A signal (n_samples,) or (n_samples, n_channels) as (n_samples,) float32, if it can be used.
 
-    Channels are averaged, and integers are taken as PCM. What is empty or shorter than
-    ``min_samples``, not numeric, of more axes, channels first, or not finite is an AudioError,
-    which begins with ``name``: the file or the clip.
+    Channels are averaged. What is empty or shorter than ``min_samples``, of more axes, or channels
+    first is an AudioError, which begins with ``name``, the file or the clip; so is what
+    :func:`check_samples` refuses.
     """
-    signal = np.asarray(signal)
-    if signal.dtype.kind not in "fiu":
-        raise AudioError(f"{name}: expected real numbers, got dtype {signal.dtype}")
+    signal = check_samples(signal, name)
     if signal.ndim not in (1, 2):
         raise AudioError(
-            f"{name}: expected shape (n_samples,) or (n_samples, n_channels), got {signal.shape}"
+            f"{name}: expected shape (n_samples,) or (n_samples, n_channels), "
+            f"got {signal.shape or 'one number'}"
         )
     if signal.ndim == 2 and signal.shape[1] > len(signal) > 0:
         raise AudioError(
@@ -54,16 +57,31 @@ def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.n
         )
     if len(signal) < min_samples:
         raise AudioError(f"{name}: expected at least {min_samples} samples, got {len(signal)}")
+    return signal.mean(axis=1) if signal.ndim == 2 else signal
+
+
+def check_samples(signal: np.ndarray, name: str = "audio") -> np.ndarray:
+    """Samples of any shape as float32, contiguous and writable; integers are taken as PCM.
+
+    What is not numeric, wider than PCM's 32 bits, not finite, or far beyond full scale is an
+    AudioError.
+    """
+    with config.named(name):
+        signal = np.asarray(signal)
+    if signal.dtype.kind not in "fiu" or (signal.dtype.kind != "f" and signal.itemsize > 4):
+        raise AudioError(
+            f"{name}: expected real numbers, or PCM of at most 32 bits, got dtype {signal.dtype}"
+        )
     if signal.dtype.kind != "f":
         # Integers are PCM: scale to [-1, 1]. Unsigned ones have silence in the middle.
         info = np.iinfo(signal.dtype)
         middle, half = (info.max + info.min + 1) / 2, (info.max - info.min + 1) / 2
         signal = (signal - middle) / half
-    if signal.ndim == 2:
-        signal = signal.mean(axis=1)
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
-        signal = signal.astype(np.float32, copy=False)
+        signal = np.require(signal, np.float32, "CW")
     if not np.isfinite(signal).all():
         count = int((~np.isfinite(signal)).sum())
         raise AudioError(f"{name}: expected finite samples, got {count} that are NaN or infinite")
+    if (loudest := np.abs(signal).max(initial=0)) > FULL_SCALE:
+        raise AudioError(f"{name}: expected samples in [-1, 1], got magnitudes up to {loudest:g}")
     return signal

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from numbers import Integral
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import is_dataclass
+from functools import cache
+from inspect import isclass, signature
+from math import inf
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
+import numpy as np
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
-Dictionary = Literal["pca", "mel", "mfcc"] | Annotated[int, Field(ge=1)]
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 SAMPLE_RATE = 16_000
 """Hz (§4.1)."""
@@ -42,7 +46,44 @@ FIXED = ("mel", "mfcc")
 """Dictionaries that are not learned, for baselines: mel components, or cepstral coefficients."""
 
 
-class ParameterError(ValueError):
+def _kind(kind: type, told: str, fits: Callable = lambda value: True, words: tuple = ()) -> Any:
+    """A type for numbers, numpy's as well, that are no booleans; for booleans; and for words."""
+    known = {bool: bool | np.bool_, int: Integral, float: Real}[kind]
+
+    def check(value: object) -> Any:
+        if isinstance(value, str) and value in words:
+            return value
+        is_bool = isinstance(value, bool) and kind is not bool  # an Integral, for Python
+        if is_bool or not isinstance(value, known) or not fits(value):
+            raise ValueError(f"expected {told}")
+        return kind(value)
+
+    return Annotated[Any, BeforeValidator(check)]
+
+
+def _random_state(value: object) -> None:
+    from sklearn.utils import check_random_state  # here, so that reading settings stays quick
+
+    if isinstance(value, bool):
+        raise ValueError("expected an integer, a RandomState or None")
+    check_random_state(value)
+
+
+Flag = _kind(bool, "True or False")
+Count = _kind(int, "an integer of at least 1", lambda value: value >= 1)
+Natural = _kind(int, "an integer of at least 0", lambda value: value >= 0)
+Share = _kind(float, "a share between 0 and 1", lambda value: 0 < value < 1)
+Positive = _kind(float, "a number above 0", lambda value: 0 < value < inf)
+NotNegative = _kind(float, "a number of at least 0", lambda value: 0 <= value < inf)
+Device = Annotated[Any, BeforeValidator(lambda value: select_device(value))]
+RandomState = Annotated[Any, BeforeValidator(_random_state)]
+RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
+Dictionary = _kind(
+    int, "pca, mel, mfcc or a number of means", lambda value: value >= 1, ("pca", *FIXED)
+)
+
+
+class ParameterError(ValueError, TypeError):
     """A setting or parameter that cannot work; says what was expected and what was got."""
 
     def __str__(self) -> str:
@@ -57,7 +98,7 @@ class AudioError(ValueError):
 class Settings(BaseModel):
     """Frozen settings that refuse unknown fields, with one ParameterError for all complaints."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, /, **values):
         try:
@@ -72,9 +113,12 @@ def _complaints(error: ValidationError) -> Iterator[str]:
         where = ".".join(str(part) for part in complaint["loc"])
         cause = complaint.get("ctx", {}).get("error")
         if isinstance(cause, ParameterError):
-            yield from (f"{where}.{one}" if where else one for one in cause.args)
+            here = "" if where in ("", "device") else f"{where}."
+            yield from (f"{here}{one}" for one in cause.args)
         else:
-            yield f"{where}: {complaint['msg'].lower()}, got {complaint['input']!r}"
+            told = complaint["msg"].replace("Input should be", "expected")
+            said = cause or told[0].lower() + told[1:]
+            yield f"{where}: {said}, got {complaint['input']!r}"
 
 
 def validated(model: type[Settings], values: dict, where: str) -> Settings:
@@ -88,18 +132,22 @@ def validated(model: type[Settings], values: dict, where: str) -> Settings:
 class SpectrogramSettings(Settings):
     """Log-mel spectrogram of §4.1; what the paper leaves open is in the decision register."""
 
-    sample_rate: int = Field(SAMPLE_RATE, ge=1000, description="Hz (§4.1)")
-    n_fft: int = Field(1024, ge=16, description="window at level 0, samples: 64 ms (§4.1)")
-    hop_length: int = Field(512, ge=1, description="hop, samples: 32 ms (§4.1)")
-    n_mels: int = Field(200, ge=2, description="mel components (§4.1)")
-    fmin: float = Field(0.0, ge=0, description="lowest mel edge, Hz (open)")
-    fmax: float | None = Field(None, gt=0, description="highest mel edge, Hz; None: Nyquist (open)")
-    log_constant: float = Field(10_000.0, gt=0, description="C in log(1 + C x) (open)")
+    sample_rate: Count = Field(SAMPLE_RATE, ge=1000, description="Hz (§4.1)")
+    n_fft: Count = Field(1024, ge=16, description="window at level 0, samples: 64 ms (§4.1)")
+    hop_length: Count = Field(512, description="hop, samples: 32 ms (§4.1)")
+    n_mels: Count = Field(200, ge=2, description="mel components (§4.1)")
+    fmin: NotNegative = Field(0.0, description="lowest mel edge, Hz (open)")
+    fmax: Positive | None = Field(None, description="highest mel edge, Hz; None: Nyquist (open)")
+    log_constant: Positive = Field(10_000.0, description="C in log(1 + C x) (open)")
 
     @model_validator(mode="after")
     def _has_a_range(self) -> SpectrogramSettings:
-        if self.fmax is not None and self.fmax <= self.fmin:
-            raise ParameterError(f"fmax: expected more than fmin={self.fmin} Hz, got {self.fmax}")
+        nyquist = self.sample_rate / 2
+        if not self.fmin < (self.fmax or nyquist) <= nyquist:
+            raise ParameterError(
+                f"fmax: expected more than fmin={self.fmin} Hz and at most {nyquist} Hz, "
+                f"got {self.fmax or nyquist}"
+            )
         return self
 
 
@@ -110,34 +158,29 @@ PAPERS = SpectrogramSettings()
 class TrainingSettings(Settings):
     """How the models of §4.2 and §4.3 are trained and searched, and how long."""
 
-    n_trials: int = Field(16, ge=1, description="random search trials (open in the paper)")
-    n_runs: int = Field(10, ge=1, description="runs with different initialisations (§5.1)")
-    max_epochs: int = Field(300, ge=1, description="upper bound; early stopping ends sooner")
-    patience: int = Field(5, ge=1, description="epochs without gain on validation before stopping")
-    patience_steps: int = Field(200, ge=0, description="steps without gain, too, before stopping")
-    averaging: float = Field(0.99, ge=0, lt=1, description="of the weights over steps; 0: none")
-    n_hidden: int = Field(1000, ge=1, description="rectified linear units of the MLP (§4.2)")
+    n_trials: Count = Field(16, description="random search trials (open in the paper)")
+    n_runs: Count = Field(10, description="runs with different initialisations (§5.1)")
+    max_epochs: Count = Field(300, description="upper bound; early stopping ends sooner")
+    patience: Count = Field(5, description="epochs without gain on validation before stopping")
+    patience_steps: Natural = Field(200, description="steps without gain, too, before stopping")
+    averaging: NotNegative = Field(0.99, lt=1, description="of the weights over steps; 0: none")
+    n_hidden: Count = Field(1000, description="rectified linear units of the MLP (§4.2)")
     optimiser: Literal["momentum", "plain", "adam"] = "momentum"
-    standardise: bool = Field(True, description="features to zero mean and unit variance (open)")
+    standardise: Flag = Field(True, description="features to zero mean and unit variance (open)")
 
 
 def check_architecture(
-    representation: str,
-    window_length: int,
-    dictionary: str | int,
-    n_levels: int,
-    pooling_length: int,
-    double_hop: bool = False,
+    representation: RepresentationName,
+    window_length: Count,
+    dictionary: Dictionary,
+    n_levels: Count,
+    pooling_length: Count,
+    double_hop: Flag = False,
 ) -> None:
     """Refuse an architecture that cannot be built, before any work starts."""
-    check_choice("representation", representation, REPRESENTATIONS)
-    if dictionary not in ("pca", *FIXED) and not _is_count(dictionary, 1):
-        raise ParameterError(
-            f"dictionary: expected pca, {', '.join(FIXED)} or a number of means, got {dictionary!r}"
-        )
+    check_parameters(check_architecture, locals())
     if dictionary in FIXED and window_length != 1:
         raise ParameterError(f"window_length: expected 1 with {dictionary}, got {window_length!r}")
-    check_counts(window_length=window_length, n_levels=n_levels, pooling_length=pooling_length)
     coarsest, rest = divmod(int(pooling_length), 2 ** (int(n_levels) - 1))
     if representation == "multiresolution" and not double_hop:  # all levels have as many frames
         coarsest, rest = pooling_length, 0
@@ -153,23 +196,66 @@ def check_architecture(
         )
 
 
-def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Refuse what is not among the choices."""
-    choices = tuple(choices)
-    if value not in choices:
-        told = ", ".join(str(choice) for choice in choices)
-        raise ParameterError(f"{name}: expected one of {told}, got {value!r}")
+def check_parameters(of: Callable, values: dict[str, object]) -> None:
+    """Refuse what the annotations of an estimator's or a function's parameters do not allow.
+
+    One ParameterError names them all. Parameters that ``values`` lacks are not looked at.
+    """
+    _parameters(of, frozenset(values))(**values)
 
 
-def check_counts(least: int = 1, **counts: int) -> None:
-    """Refuse what is not an integer of at least so much, by name."""
-    for name, value in counts.items():
-        if not _is_count(value, least):
-            raise ParameterError(f"{name}: expected an integer of at least {least}, got {value!r}")
+@cache
+def _parameters(of: Callable, names: frozenset[str]) -> type[Settings]:
+    """Parameters of a class or function as settings."""
+    plain = isclass(of) and not is_dataclass(of)
+    hints = get_type_hints(of.__init__ if plain else of, include_extras=True)
+    types = {name: hints[name] for name in signature(of).parameters if name in names}
+    fields = {
+        n: (pydantic.InstanceOf[one] if isclass(one) else one, ...) for n, one in types.items()
+    }
+    return pydantic.create_model(of.__qualname__, __base__=Settings, **fields)
 
 
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+@contextmanager
+def named(name: str, errors: tuple = (TypeError, ValueError)) -> Iterator[None]:
+    """Errors that other packages raise about an argument or a file, as a ParameterError."""
+    try:
+        yield
+    except errors as error:
+        raise ParameterError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def check_numbers(
+    name: str, values: object, *axes: Any, dtype: object = "numeric", finite: bool = True
+) -> np.ndarray:
+    """Array-like numbers as an array, if they are finite and there, with these axes.
+
+    An axis is a length, or the name of one that is free; ``...`` before them stands for any axes.
+    Anything else is a ParameterError.
+    """
+    from sklearn.utils import check_array
+
+    with named(name):
+        values = np.asarray(values) if isinstance(values, list | tuple) else values
+        if getattr(getattr(values, "dtype", None), "kind", None) in ("m", "M"):
+            raise ValueError(f"expected numbers, got dtype {values.dtype}")
+        of_any_shape = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0, "order": "C"}
+        array = check_array(values, dtype=dtype, ensure_all_finite=finite, **of_any_shape)
+    if axes[0] is ...:
+        axes = (*array.shape[: 1 - len(axes)], *axes[1:])
+    there = array.ndim == len(axes) and zip(axes, array.shape, strict=True)
+    if not there or any(n == 0 if isinstance(axis, str) else n != axis for axis, n in there):
+        told = ", ".join(str(axis) for axis in axes)
+        raise ParameterError(f"{name}: expected shape ({told}), got {array.shape}")
+    return array
+
+
+def as_seed(random_state: int | np.random.RandomState | None) -> int:
+    """A seed from what scikit-learn takes; an integer is its own."""
+    from sklearn.utils import check_random_state
+
+    known = isinstance(random_state, Integral)
+    return int(random_state) if known else check_random_state(random_state).randint(2**31)
 
 
 def select_device(name: str = "auto"):
@@ -180,7 +266,7 @@ def select_device(name: str = "auto"):
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise ParameterError(f"device: expected auto, cpu or cuda, got {name!r}")

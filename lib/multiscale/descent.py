@@ -18,6 +18,7 @@ import torch
 from scipy.stats import loguniform
 from sklearn.model_selection import ParameterSampler
 
+from multiscale import config
 from multiscale.config import ParameterError
 
 Parameters = dict[str, torch.Tensor]
@@ -35,10 +36,13 @@ FIRST_HALVING = 100
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What the random search of §4.2 optimises."""
+    """What the random search of §4.2 optimises; a value out of range is a ParameterError."""
 
-    learning_rate: float
-    weight_decay: float
+    learning_rate: config.Positive
+    weight_decay: config.NotNegative
+
+    def __post_init__(self) -> None:
+        config.check_parameters(Hyperparameters, vars(self))
 
 
 def sample_hyperparameters(

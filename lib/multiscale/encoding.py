@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,10 @@ import torch.nn.functional as F
 from scipy.fft import dct
 from sklearn.decomposition import PCA
 
-from multiscale.config import EXPLAINED_VARIANCE_RATIO, ParameterError, check_choice
+from multiscale import config
+from multiscale.config import EXPLAINED_VARIANCE_RATIO, ParameterError
+
+Pooling = Literal["max", "mean", "min", "var", "mean_std"]
 
 POOLINGS = {
     "max": lambda code: code.amax(-1),
@@ -99,10 +103,10 @@ def _check_window(window_length: int, pooling_length: int) -> None:
 
 def fit_whitening(
     windows: np.ndarray,
-    explained_variance_ratio: float = EXPLAINED_VARIANCE_RATIO,
-    floor: float = 1e-6,
-    whiten: bool = True,
-    damping: float = 0.0,
+    explained_variance_ratio: config.Share = EXPLAINED_VARIANCE_RATIO,
+    floor: config.NotNegative = 1e-6,
+    whiten: config.Flag = True,
+    damping: config.NotNegative = 0.0,
 ) -> PCA:
     """PCA whitening that keeps a share of the variance (§2.1).
 
@@ -131,31 +135,22 @@ def fit_whitening(
     Raises
     ------
     ParameterError
-        If the ratio or the damping is out of range, or the windows are all alike.
+        If a parameter is out of range, or the windows are all alike.
     """
-    check_whitening(explained_variance_ratio, damping)
-    windows = np.asarray(windows, np.float64)
+    options = {"explained_variance_ratio": explained_variance_ratio, "floor": floor}
+    config.check_parameters(fit_whitening, {**options, "whiten": whiten, "damping": damping})
+    windows = config.check_numbers("windows", windows, "n_windows", "n_values", dtype=np.float64)
     if len(windows) < 2 or not np.ptp(windows, axis=0).any():
         raise ParameterError(
             f"windows: expected at least 2 that differ, got {len(windows)} without variance"
         )
-    pca = PCA(n_components=explained_variance_ratio, whiten=True, svd_solver="covariance_eigh")
+    kept = float(explained_variance_ratio)
+    pca = PCA(n_components=kept, whiten=True, svd_solver="covariance_eigh")
     variance = pca.fit(windows).explained_variance_
     variance = np.maximum(variance, floor * variance[0])
     variance = variance + damping * variance.mean()
     pca.explained_variance_ = variance if whiten else np.ones_like(variance)
     return pca
-
-
-def check_whitening(explained_variance_ratio: float, damping: float) -> None:
-    """Refuse a share of the variance, or a damping, that is out of range."""
-    if not 0 < explained_variance_ratio < 1:
-        raise ParameterError(
-            "explained_variance_ratio: expected a share between 0 and 1, "
-            f"got {explained_variance_ratio!r}"
-        )
-    if not 0 <= damping < np.inf:
-        raise ParameterError(f"whitening damping: expected a number of at least 0, got {damping!r}")
 
 
 @dataclass(frozen=True)
@@ -225,10 +220,10 @@ def encode(frames: torch.Tensor, encoder: Encoder) -> torch.Tensor:
 
 
 def encode_and_pool(
-    level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: str = "max"
+    level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: Pooling = "max"
 ) -> torch.Tensor:
     """Windows, encode, pool (Fig. 1): features, (..., n_pooling_windows, n_features)."""
-    check_choice("pooling", pooling, POOLINGS)
+    config.check_parameters(encode_and_pool, {"pooling": pooling})
     windows = pooling_windows(level, pooling_length)  # (..., pooling_length, n_mels)
     code = encode(windows, encoder)  # (..., n_features, n_positions)
     return POOLINGS[pooling](code)  # (..., n_features)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
+from multiscale import config
 from multiscale.config import (
     EXPLAINED_VARIANCE_RATIO,
     FIXED,
@@ -22,13 +24,10 @@ from multiscale.config import (
     POOLING_LENGTH,
     ParameterError,
     SpectrogramSettings,
-    check_choice,
-    check_counts,
-    select_device,
 )
-from multiscale.encoding import POOLINGS, Encoder, check_whitening, encode_and_pool, fit_whitening
-from multiscale.kmeans import ASSIGNMENTS, SphericalKMeans
-from multiscale.representations import Clips, Representation
+from multiscale.encoding import Encoder, Pooling, encode_and_pool, fit_whitening
+from multiscale.kmeans import Assignment, SphericalKMeans
+from multiscale.representations import Clips, KernelName, Representation
 
 PARTS = ("components", "explained_variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
@@ -85,8 +84,8 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         Clips worked on at once.
     device : str, default="auto"
         Torch device; "auto" takes a GPU where there is one.
-    random_state : int, default=0
-        Seed of the windows sampled and of K-means.
+    random_state : int, RandomState or None, default=0
+        Of the windows sampled and of K-means.
 
     Attributes
     ----------
@@ -108,26 +107,26 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        representation: str = "laplacian",
-        window_length: int = 1,
-        dictionary: int | str = 500,
+        representation: config.RepresentationName = "laplacian",
+        window_length: config.Count = 1,
+        dictionary: config.Dictionary = 500,
         *,
-        n_levels: int = N_LEVELS,
-        pooling_length: int = POOLING_LENGTH,
-        pooling: str = "max",
-        explained_variance_ratio: float = EXPLAINED_VARIANCE_RATIO,
-        whiten: bool = True,
-        whitening_damping: float = 0.0,
-        assign: str = "abs",
-        kernel: str = "binomial",
-        double_hop: bool = False,
-        n_windows: int = 50_000,
-        n_iter: int = 20,
-        clip_summary: str | None = None,
+        n_levels: config.Count = N_LEVELS,
+        pooling_length: config.Count = POOLING_LENGTH,
+        pooling: Pooling = "max",
+        explained_variance_ratio: config.Share = EXPLAINED_VARIANCE_RATIO,
+        whiten: config.Flag = True,
+        whitening_damping: config.NotNegative = 0.0,
+        assign: Assignment = "abs",
+        kernel: KernelName = "binomial",
+        double_hop: config.Flag = False,
+        n_windows: config.Count = 50_000,
+        n_iter: config.Natural = 20,
+        clip_summary: Literal["mean", "max"] | None = None,
         spectrogram: SpectrogramSettings = PAPERS,
-        batch_size: int = 8,
-        device: str = "auto",
-        random_state: int = 0,
+        batch_size: config.Count = 8,
+        device: config.Device = "auto",
+        random_state: config.RandomState = 0,
     ):
         self.representation = representation
         self.window_length = window_length
@@ -171,10 +170,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         AudioError
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
-        self.check_windows(X)
-        samples = self._sample(X, [self.window_length])[self.window_length]  # of every level
-        whitenings = self._fit_whitenings(samples)
-        return self._learn_dictionaries(samples, whitenings)
+        return fit_many([self], X)[0]
 
     def transform(self, X: Clips) -> np.ndarray:
         """Extract the features of clips.
@@ -196,22 +192,17 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         """
         return transform_many([self], X)[0]
 
-    def _sample(self, X: Clips, window_lengths: Iterable[int]) -> dict[int, list[np.ndarray]]:
-        """Windows of every level (§2.1, §3), by window length."""
-        options = (self.n_windows, self.random_state, self.batch_size, self.device)
-        return self._representation.sample(X, window_lengths, *options)
-
     def _fit_whitenings(self, samples: list[np.ndarray]) -> list[PCA]:
         """The whitening of every level (§2.1)."""
         share, damping = self.explained_variance_ratio, self.whitening_damping
         return [fit_whitening(w, share, whiten=self.whiten, damping=damping) for w in samples]
 
     def _learn_dictionaries(
-        self, samples: list[np.ndarray], whitenings: list[PCA]
-    ) -> MultiscaleFeatures:
+        self, samples: list[np.ndarray], whitenings: list[PCA], seed: int
+    ) -> None:
         """Learn the dictionary of every level from its whitened windows (§2.2)."""
         encoders = []
-        seeds = np.random.SeedSequence(self.random_state).generate_state(self.n_levels)
+        seeds = np.random.SeedSequence(seed).generate_state(self.n_levels)
         for windows, whitening, seed in zip(samples, whitenings, seeds, strict=True):
             if self.dictionary in FIXED:
                 encoders.append(Encoder.fixed(self.dictionary, windows.shape[1]))
@@ -228,18 +219,18 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
                 means = kmeans.fit(whitening.transform(windows).astype(np.float32)).means_
             encoders.append(Encoder.from_parts(whitening, means, self.window_length))
         self.encoders_ = encoders  # not before all have been learned
+        self.representation_ = self._representation
         self.sampled_ = [len(windows) for windows in samples]
-        return self
 
     def _levels(self, X: Clips) -> Iterator[list[torch.Tensor]]:
         """The levels of clips (§3), a batch at a time."""
-        representation = self._representation
+        representation = self.representation_
         batches = representation.batches(X, "features", self.batch_size, self.device)
         return map(representation.levels, batches)
 
     def _encode_and_pool(self, levels: list[torch.Tensor]) -> np.ndarray:
         """Encode and pool every level of a batch of clips, and concatenate (Fig. 1)."""
-        lengths = self._representation.pooling_lengths
+        lengths = self.representation_.pooling_lengths
         # Clip by clip: the code of one, which is large, stays in the cache.
         pooled = [
             torch.stack([encode_and_pool(clip, encoder, length, self.pooling) for clip in level])
@@ -259,25 +250,37 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         return [per_kernel * len(encoder) for encoder in self.encoders_]
 
     def save(self, path: str | Path) -> None:
-        """Write parameters and dictionaries to one safetensors file, without pickle."""
+        """Write parameters and dictionaries to one safetensors file, without pickle.
+
+        Parameters of the levels are those that it was fitted with, whatever has been set since.
+        """
         check_is_fitted(self)
+        of_levels = dict(zip(OF_LEVELS, vars(self.representation_).values(), strict=True))
+        parameters = {
+            **self.get_params(deep=False),
+            **of_levels,
+            "window_length": self.encoders_[0].window_length,
+            "device": str(self.device),
+        }
         arrays = {
             f"level{level}.{part}": np.ascontiguousarray(getattr(encoder, part))
             for level, encoder in enumerate(self.encoders_)
             for part in PARTS
             if getattr(encoder, part) is not None
         }
-        parameters = json.dumps(self.get_params(deep=False), default=_plain)
-        metadata = {"parameters": parameters, "sampled": json.dumps(self.sampled_)}
-        save_file(arrays, str(path), metadata=metadata)
+        told = {"parameters": parameters, "sampled": self.sampled_}
+        metadata = {name: json.dumps(value, default=_plain) for name, value in told.items()}
+        with config.named(path, (SafetensorError,)):
+            save_file(arrays, Path(path), metadata=metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> MultiscaleFeatures:
         """Read what :meth:`save` wrote."""
-        with safe_open(str(path), framework="numpy") as file:
+        expected = f"{path}: expected what MultiscaleFeatures.save wrote"
+        with config.named(expected, (SafetensorError,)), safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         if "parameters" not in metadata:
-            raise ParameterError(f"{path}: expected what MultiscaleFeatures.save wrote")
+            raise ParameterError(f"{expected}, got another file")
         arrays = load_file(str(path))
         parameters = json.loads(metadata["parameters"])
         spectrogram = SpectrogramSettings(**parameters.pop("spectrogram"))
@@ -286,20 +289,18 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
             Encoder(*(arrays.get(f"level{level}.{part}") for part in PARTS), features.window_length)
             for level in range(features.n_levels)
         ]
+        features.representation_ = features._representation
         features.sampled_ = json.loads(metadata["sampled"])
         return features
 
+    def _check_parameters(self) -> None:
+        config.check_parameters(MultiscaleFeatures, self.get_params(deep=False))
+
     def check_windows(self, X: Clips) -> None:
         """Refuse parameters out of range, and more means than there are windows to learn from."""
+        self._check_parameters()
         representation = self._representation
         representation.check(self.window_length, self.dictionary)
-        check_counts(n_windows=self.n_windows, batch_size=self.batch_size)
-        check_counts(0, n_iter=self.n_iter)
-        check_choice("pooling", self.pooling, POOLINGS)
-        check_choice("clip_summary", self.clip_summary, (None, "mean", "max"))
-        check_choice("assign", self.assign, ASSIGNMENTS)
-        check_whitening(self.explained_variance_ratio, self.whitening_damping)
-        select_device(self.device)
         usable = min(self.n_windows, representation.n_windows(X, self.window_length))
         if not isinstance(self.dictionary, str) and self.dictionary > usable:
             raise ParameterError(
@@ -313,22 +314,26 @@ def fit_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[Multiscal
     _check_common(learners, *OF_LEVELS, "n_windows", "random_state")
     for learner in learners:
         learner.check_windows(X)
-    samples = learners[0]._sample(X, {learner.window_length for learner in learners})
+    first, seed = learners[0], config.as_seed(learners[0].random_state)
+    options = (first.n_windows, seed, first.batch_size, first.device)
+    window_lengths = {learner.window_length for learner in learners}
+    samples = first._representation.sample(X, window_lengths, *options)  # of every level
     whitenings = {}  # of learners that whiten alike
     for learner in learners:
         windows = samples[learner.window_length]
         alike = tuple(getattr(learner, name) for name in OF_WHITENING)
         if alike not in whitenings:
             whitenings[alike] = learner._fit_whitenings(windows)
-        learner._learn_dictionaries(windows, whitenings[alike])
+        learner._learn_dictionaries(windows, whitenings[alike], seed)
     return list(learners)
 
 
 def transform_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[np.ndarray]:
     """Features of learners of one representation, extracted in one pass over the audio."""
-    _check_common(learners, *OF_LEVELS)
     for learner in learners:
         check_is_fitted(learner)
+        learner._check_parameters()
+    _check_common([learner.representation_ for learner in learners], "name", *OF_LEVELS[1:])
     batches = [
         [learner._encode_and_pool(levels) for learner in learners]
         for levels in learners[0]._levels(X)

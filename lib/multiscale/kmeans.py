@@ -7,7 +7,7 @@ means then move to the normalised sum of their samples, each weighted by its pro
 
 from __future__ import annotations
 
-from numbers import Real
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from multiscale.config import ParameterError, check_choice, check_counts, select_device
+from multiscale import config
+from multiscale.config import ParameterError, select_device
 
-ASSIGNMENTS = ("abs", "signed")
+Assignment = Literal["abs", "signed"]
 
 
 class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -62,14 +63,14 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def __init__(
         self,
-        n_means: int = 500,
+        n_means: config.Count = 500,
         *,
-        n_iter: int = 20,
-        damping: float = 1.0,
-        assign: str = "abs",
-        batch_size: int = 1024,
-        random_state=None,
-        device: str = "auto",
+        n_iter: config.Natural = 20,
+        damping: config.NotNegative = 1.0,
+        assign: Assignment = "abs",
+        batch_size: config.Count = 1024,
+        random_state: config.RandomState = None,
+        device: config.Device = "auto",
     ):
         self.n_means = n_means
         self.n_iter = n_iter
@@ -97,10 +98,12 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ParameterError
-            If there are fewer samples than means, or a parameter is out of range.
+            If there are fewer samples than means, a parameter is out of range, or X cannot be used.
         """
-        self._check_parameters()
-        X = validate_data(self, X, dtype=np.float32)
+        config.check_parameters(SphericalKMeans, self.get_params())
+        with config.named("X"):
+            X = validate_data(self, X, dtype=np.float32)
+        X = np.require(X, requirements="CW")  # as torch takes it
         if len(X) < self.n_means:
             raise ParameterError(
                 f"n_means: expected at most n_samples={len(X)} means, got {self.n_means}"
@@ -125,7 +128,8 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def transform(self, X) -> np.ndarray:
         """Linear encoding (§2.2): projections of samples on the means, (n_samples, n_means)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        with config.named("X"):
+            X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         return X @ self.means_.T.astype(X.dtype)
 
     def predict(self, X) -> np.ndarray:
@@ -140,7 +144,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         total = torch.zeros_like(means)
         counts = torch.zeros(len(means), device=means.device)
         explained = 0.0
-        for batch in samples.split(self.batch_size):
+        for batch in samples.split(int(self.batch_size)):
             projections = batch @ means.T  # (n_samples, n_means)
             nearest = (projections.abs_() if self.assign == "abs" else projections).argmax(1)
             kept = (batch * means[nearest]).sum(1, keepdim=True)  # (n_samples, 1)
@@ -160,13 +164,6 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         means[dead] = _unit_rows(samples[chosen])
         self.n_repaired_ += len(dead)
         return means
-
-    def _check_parameters(self) -> None:
-        check_counts(n_means=self.n_means, batch_size=self.batch_size)
-        check_counts(0, n_iter=self.n_iter)
-        check_choice("assign", self.assign, ASSIGNMENTS)
-        if not isinstance(self.damping, Real) or not self.damping >= 0:
-            raise ParameterError(f"damping: expected a number of at least 0, got {self.damping!r}")
 
 
 def _sum_by_group(rows: torch.Tensor, group: torch.Tensor, n_groups: int) -> torch.Tensor:

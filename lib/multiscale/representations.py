@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import Literal
 
 import numpy as np
 import torch
 
-from multiscale import audio
+from multiscale import audio, config
 from multiscale.config import (
     N_LEVELS,
     PAPERS,
@@ -29,18 +30,18 @@ from multiscale.config import (
     ParameterError,
     SpectrogramSettings,
     check_architecture,
-    check_choice,
-    check_counts,
     select_device,
 )
 from multiscale.encoding import sample_frames
 from multiscale.progress import progress
-from multiscale.spectrogram import log_mel
+from multiscale.spectrogram import as_signal, log_mel
 
 Clips = Sequence[np.ndarray] | np.ndarray
 """Audio of equal lengths: shape (n_clips, n_samples), or a sequence of shapes (n_samples,)."""
 
 Kernel = tuple[float, ...]
+
+KernelName = Literal["binomial", "triangle", "wide"]
 
 KERNELS = {
     "binomial": (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16),
@@ -55,12 +56,12 @@ KERNEL = KERNELS["binomial"]
 
 def multiresolution(
     signal: np.ndarray | torch.Tensor,
-    n_levels: int = N_LEVELS,
+    n_levels: config.Count = N_LEVELS,
     settings: SpectrogramSettings = PAPERS,
     double_hop: bool = False,
 ) -> list[torch.Tensor]:
     """Mel-spectrograms (..., n_frames, n_mels) whose window doubles; the hop need not (§3.1)."""
-    check_counts(n_levels=n_levels)
+    config.check_parameters(multiresolution, {"n_levels": n_levels})
     return [resolution(signal, level, settings, double_hop) for level in range(n_levels)]
 
 
@@ -78,10 +79,12 @@ def resolution(
 
 
 def gaussian_pyramid(
-    spectrogram: np.ndarray | torch.Tensor, n_levels: int = N_LEVELS, kernel: Kernel = KERNEL
+    spectrogram: np.ndarray | torch.Tensor,
+    n_levels: config.Count = N_LEVELS,
+    kernel: Kernel = KERNEL,
 ) -> list[torch.Tensor]:
     """Each level is the one below, smoothed and subsampled by 2 in time (§3.2)."""
-    check_counts(n_levels=n_levels)
+    config.check_parameters(gaussian_pyramid, {"n_levels": n_levels})
     levels = [torch.as_tensor(spectrogram, dtype=torch.float32)]
     n_frames, too_few = levels[0].shape[-2], 2 ** (n_levels - 2)
     if n_frames <= too_few:
@@ -153,16 +156,16 @@ class Representation:
     is a ParameterError.
     """
 
-    name: str = "laplacian"
-    n_levels: int = N_LEVELS
-    pooling_length: int = POOLING_LENGTH
-    kernel: str = "binomial"
-    double_hop: bool = False
+    name: config.RepresentationName = "laplacian"
+    n_levels: config.Count = N_LEVELS
+    pooling_length: config.Count = POOLING_LENGTH
+    kernel: KernelName = "binomial"
+    double_hop: config.Flag = False
     spectrogram: SpectrogramSettings = PAPERS
 
     def __post_init__(self) -> None:
+        config.check_parameters(Representation, vars(self))
         self.check()
-        check_choice("kernel", self.kernel, KERNELS)
 
     def check(self, window_length: int = 1, dictionary: int | str = "pca") -> None:
         """Refuse windows, or a dictionary, that cannot be made of it."""
@@ -189,14 +192,14 @@ class Representation:
 
     def n_windows(self, X: Clips, window_length: int) -> int:
         """Windows there are at the coarsest level, if all clips are as long as the first."""
-        check_any(X)
+        X = as_clips(X)
         n_samples = len(audio.check(X[0], self.min_samples, name="clip 0"))
         n_positions = self.pooling_lengths[-1] - window_length + 1
         return len(X) * self.n_pooling_windows(n_samples) * n_positions
 
     def levels(self, clips: np.ndarray | torch.Tensor) -> list[torch.Tensor]:
         """Levels (..., n_frames, n_mels) of one clip or several, cut to whole pooling windows."""
-        clips = torch.as_tensor(clips, dtype=torch.float32)
+        clips = as_signal(clips)
         n_whole = self.n_pooling_windows(clips.shape[-1])
         if n_whole == 0:
             raise ParameterError(
@@ -226,10 +229,11 @@ class Representation:
         equal share from every clip. The draw depends on ``random_state`` alone: neither on the
         size of a batch, nor on the device, nor on the other window lengths.
         """
+        X = as_clips(X)
         # A stream for each window length, so that one is drawn alike in any company.
         streams = {w: np.random.default_rng([random_state, w]) for w in sorted(window_lengths)}
         drawn = {w: [[] for _ in range(self.n_levels)] for w in streams}
-        shares = iter(np.diff(np.arange(len(X) + 1) * n_windows // max(1, len(X))))
+        shares = iter(np.diff(np.arange(len(X) + 1) * n_windows // len(X)))
         for clips in self.batches(X, "windows", batch_size, device):
             n_pooling_windows = self.n_pooling_windows(clips.shape[1])
             several = [clips] if self.name == "multiresolution" else self.levels(clips)
@@ -257,7 +261,7 @@ class Representation:
     def batches(self, X: Clips, what: str, batch_size: int, device: str) -> Iterator[torch.Tensor]:
         """Tensors (n_clips, n_samples) of at most ``batch_size`` clips, checked, equally long."""
         device = select_device(device)
-        check_any(X)
+        X = as_clips(X)
         n_samples = None
         for start in progress(range(0, len(X), batch_size), desc=f"{self.name} {what}"):
             batch = []
@@ -273,7 +277,15 @@ class Representation:
             yield torch.as_tensor(np.stack(batch), device=device)
 
 
-def check_any(X: Clips) -> None:
-    """Refuse no clips at all."""
-    if len(X) == 0:
+def as_clips(X: Clips) -> Clips:
+    """Clips that can be counted and taken by position; what cannot, or is none, is refused."""
+    X = X.to_numpy() if hasattr(X, "iloc") else X  # pandas would go by its labels
+    try:
+        n_clips = len(X)
+    except TypeError:
+        n_clips = None
+    if n_clips is None or hasattr(X, "keys") or not hasattr(X, "__getitem__"):
+        raise ParameterError(f"X: expected a sequence of clips, got {type(X).__name__}")
+    if n_clips == 0:
         raise ParameterError("X: expected at least one clip, got none")
+    return X

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from sklearn.base import TransformerMixin
 
-from multiscale.config import ParameterError, TrainingSettings, check_counts
+from multiscale import config
+from multiscale.config import ParameterError, TrainingSettings
 from multiscale.training import EarlyStopped, Parameters, Task, streams
 
 N_COMPONENTS = 50
@@ -33,11 +34,13 @@ class _ArtistSimilarity(Task):
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.mean(axis=1)
 
-    def check(self, labels: np.ndarray, n_clips: int, split: str) -> None:
-        if np.shape(labels) != (n_clips,):
+    def check(self, labels: np.ndarray, n_clips: int, split: str) -> np.ndarray:
+        with config.named(f"{split} artists"):
+            labels = np.asarray(labels, object)
+        if labels.shape != (n_clips,) or not all(map(pd.api.types.is_scalar, labels)):
             raise ParameterError(
                 f"{split} artists: expected one for each of {n_clips} clips, got shape "
-                f"{np.shape(labels)}"
+                f"{labels.shape}"
             )
         n_artists = len(np.unique(artist_numbers(labels)))
         if n_artists == n_clips:
@@ -45,6 +48,7 @@ class _ArtistSimilarity(Task):
                 f"{split} artists: expected an artist with two clips or more, got {n_artists} "
                 f"artists for {n_clips} clips"
             )
+        return labels
 
     def targets(self, labels: np.ndarray, n_pooling_windows: int) -> torch.Tensor:
         return torch.as_tensor(artist_numbers(labels))
@@ -98,16 +102,15 @@ class NCA(TransformerMixin, EarlyStopped):
         The trained projection.
     """
 
-    learning_rate: float = 0.005
-    weight_decay: float = 0.001
-    n_components: int = N_COMPONENTS
+    learning_rate: config.Positive = 0.005
+    weight_decay: config.NotNegative = 0.001
+    n_components: config.Count = N_COMPONENTS
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> NCA:
         """Train on features (n_clips, n_pooling_windows, n_features) and artists (n_clips,).
 
         ``groups`` as in :meth:`multiscale.tagging.TagClassifier.fit`.
         """
-        check_counts(n_components=self.n_components)
         self._fit(_ArtistSimilarity(self.n_components), X, y, groups)
         return self
 
@@ -117,7 +120,8 @@ class NCA(TransformerMixin, EarlyStopped):
 
     def score(self, X: np.ndarray, y: np.ndarray) -> float:
         """Mean probability that a clip picks a neighbour of its artist, as §4.3."""
-        return float(nca_score(y, self.transform(X)[None])[0])
+        places = self.transform(X)
+        return float(nca_score(SIMILARITY.check(y, len(places), "y:"), places[None])[0])
 
 
 def nca_probabilities(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -151,6 +155,7 @@ def nca_probabilities(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
 def clip_probabilities(embedded: np.ndarray, artists: np.ndarray) -> np.ndarray:
     """:func:`nca_probabilities` of one run in float64; NaN where the artist has no other clip."""
+    embedded = config.check_numbers("embedded", embedded, "n_clips", "n_components", dtype=float)
     SIMILARITY.check(artists, len(embedded), "scored")
     labels = artist_numbers(artists)
     return np.where(_has_other(labels), _probabilities(embedded, labels), np.nan)
@@ -163,14 +168,17 @@ def nca_score(y_true: np.ndarray, embedded: np.ndarray | torch.Tensor) -> np.nda
     has no other clip, or is unknown (None or NaN), could not be right, and is left out (our
     choice); it still stands as a wrong neighbour for the others.
     """
-    SIMILARITY.check(y_true, embedded.shape[1], "scored")
+    if not torch.is_tensor(embedded):
+        axes = "n_runs", "n_clips", "n_components"
+        embedded = config.check_numbers("embedded", embedded, *axes, dtype=float, finite=False)
+    SIMILARITY.check(y_true, embedded.shape[1], "y_true:")
     labels = artist_numbers(y_true)
     return np.array([_probabilities(run, labels)[_has_other(labels)].mean() for run in embedded])
 
 
 def _probabilities(embedded: np.ndarray | torch.Tensor, labels: np.ndarray) -> np.ndarray:
     # A tensor is scored as it is, after every epoch; an array, once, with all the digits.
-    places = embedded if torch.is_tensor(embedded) else torch.as_tensor(embedded).double()
+    places = embedded if torch.is_tensor(embedded) else torch.tensor(embedded)
     right = nca_probabilities(places, torch.as_tensor(labels, device=places.device))
     return right.double().cpu().numpy()
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from multiscale.config import PAPERS, AudioError, SpectrogramSettings
+from multiscale import audio, config
+from multiscale.config import PAPERS, AudioError, ParameterError, SpectrogramSettings
 
 CHUNK_SAMPLES = {"cpu": 2**21, "cuda": 2**27}
 """Samples of overlapping windows worked on at once: on a CPU what stays in its cache."""
@@ -25,7 +26,7 @@ MEL_BLOCK = 20
 def log_mel(
     signal: np.ndarray | torch.Tensor,
     settings: SpectrogramSettings = PAPERS,
-    n_fft: int | None = None,
+    n_fft: config.Count | None = None,
     chosen: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Log-scaled mel-spectrogram, ``log(1 + C M |STFT|)``.
@@ -33,7 +34,8 @@ def log_mel(
     Parameters
     ----------
     signal : array-like of shape (n_samples,) or (n_clips, n_samples)
-        Mono audio, float32, at ``settings.sample_rate``.
+        Mono audio at ``settings.sample_rate``; integers are taken as PCM. A tensor of floats, which
+        may be on a GPU, is taken as it is.
     settings : SpectrogramSettings, default=PAPERS
         By default the paper's.
     n_fft : int, optional
@@ -51,15 +53,19 @@ def log_mel(
     Raises
     ------
     AudioError
-        If the signal is empty or not of one of these shapes.
+        If the signal is empty, not of one of these shapes, or no audio: see
+        :func:`~multiscale.audio.check_samples`.
+    ParameterError
+        If the settings, the window or the frames are none.
 
     Notes
     -----
     Magnitude, log(1 + 10000 x), Slaney's mel scale and area norm, a Hann window and zeros
     beyond the ends are choices of ours; see the decision register.
     """
+    config.check_parameters(log_mel, {"settings": settings, "n_fft": n_fft})
     n_fft = n_fft or settings.n_fft
-    signal = torch.as_tensor(signal, dtype=torch.float32)
+    signal = as_signal(signal)
     if signal.ndim not in (1, 2) or signal.numel() == 0:
         raise AudioError(
             "signal: expected shape (n_samples,) or (n_clips, n_samples) with samples in it, "
@@ -68,6 +74,9 @@ def log_mel(
     padded = F.pad(signal, (n_fft // 2, (n_fft + 1) // 2))  # so n_samples + n_fft if odd, too
     frames = padded.unfold(-1, n_fft, settings.hop_length)  # (..., n_frames, n_fft)
     if chosen is not None:
+        chosen, there = np.asarray(chosen), np.arange(frames.shape[-2])
+        if chosen.dtype.kind not in "iu" or not np.isin(chosen, there).all():
+            raise ParameterError(f"chosen: expected frames from 0 to {there[-1]}, got {chosen}")
         frames = frames[..., torch.as_tensor(chosen, device=signal.device), :]
     window = torch.hann_window(n_fft, device=signal.device)
     blocks = _mel_blocks(settings, n_fft, signal.device)
@@ -75,6 +84,13 @@ def log_mel(
     chunk = max(1, CHUNK_SAMPLES[signal.device.type] // (n_clips * n_fft))
     mel = [_mel(some * window, blocks) for some in frames.split(chunk, dim=-2)]
     return torch.log1p(settings.log_constant * torch.cat(mel, dim=-2))
+
+
+def as_signal(signal: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Audio of any shape as a tensor of float32."""
+    if not (torch.is_tensor(signal) and signal.is_floating_point()):
+        signal = audio.check_samples(signal, "signal")
+    return torch.as_tensor(signal, dtype=torch.float32)
 
 
 @lru_cache(maxsize=16)

@@ -11,8 +11,9 @@ from scipy.stats import rankdata
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import average_precision_score
 
+from multiscale import config
 from multiscale.config import ParameterError, TrainingSettings
-from multiscale.training import EarlyStopped, Parameters, Task, streams
+from multiscale.training import EarlyStopped, Parameters, Split, Task, streams
 
 
 class _TagPrediction(Task):
@@ -25,17 +26,14 @@ class _TagPrediction(Task):
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.reshape(-1, features.shape[-1])
 
-    def check(self, labels: np.ndarray, n_clips: int, split: str) -> None:
-        shape = labels.shape
-        if labels.ndim != 2 or len(labels) != n_clips or shape[1] == 0:
-            raise ParameterError(f"{split} tags: expected shape ({n_clips}, n_tags), got {shape}")
-        if not np.isin(labels, (False, True)).all():
-            raise ParameterError(f"{split} tags: expected True or False, got {labels.dtype} values")
-        if not _defined(labels).any():
+    def check(self, labels: np.ndarray, n_clips: int, split: str) -> np.ndarray:
+        tags = as_tags(labels, f"{split} tags", n_clips)
+        if not _defined(tags).any():
             raise ParameterError(
                 f"{split} tags: expected a tag that some clips carry and others do not, "
                 f"got none among {n_clips} clips"
             )
+        return tags
 
     def targets(self, labels: np.ndarray, n_pooling_windows: int) -> torch.Tensor:
         return torch.as_tensor(labels.repeat(n_pooling_windows, axis=0), dtype=torch.float32)
@@ -115,9 +113,9 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
         For each tag, its two classes, as scikit-learn's multi-label classifiers have it.
     """
 
-    learning_rate: float = 0.03
-    weight_decay: float = 0.1
-    n_hidden: int = 1000
+    learning_rate: config.Positive = 0.03
+    weight_decay: config.NotNegative = 0.1
+    n_hidden: config.Count = 1000
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> TagClassifier:
         """Train on features (n_clips, n_pooling_windows, n_features) and tags (n_clips, n_tags).
@@ -139,7 +137,8 @@ class TagClassifier(ClassifierMixin, EarlyStopped):
 
     def score(self, X: np.ndarray, y: np.ndarray) -> float:
         """Mean AUC over the tags, as §4.2."""
-        return mean_auc(np.asarray(y, bool), self.predict_proba(X))
+        scores = self.predict_proba(X)
+        return mean_auc(as_tags(y, "y", *scores.shape), scores)
 
 
 def tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
@@ -147,9 +146,9 @@ def tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    y_true : ndarray of shape (n_clips, n_tags), bool
-        True tags.
-    y_score : ndarray of shape (..., n_clips, n_tags)
+    y_true : array-like of shape (n_clips, n_tags)
+        True tags: booleans, or 0 and 1.
+    y_score : array-like of shape (..., n_clips, n_tags)
         Predictions, of one run or more.
 
     Returns
@@ -157,12 +156,21 @@ def tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     ndarray of shape (..., n_tags)
         NaN for a tag that all clips carry, or none: no curve is defined.
 
+    Raises
+    ------
+    ParameterError
+        If these are no tags, or shapes do not go together.
+
     Notes
     -----
     The area is the share of the pairs of a clip with the tag and one without that are in the right
     order, and so follows from the ranks. All tags and runs at once, since early stopping asks for
     it after every epoch; equal to scikit-learn's ``roc_auc_score``.
     """
+    return _tag_auc(*_checked(y_true, y_score, ...))
+
+
+def _tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     n_with = y_true.sum(axis=0)
     n_pairs = n_with * (len(y_true) - n_with)
     ranks = rankdata(y_score, axis=-2)
@@ -172,6 +180,7 @@ def tag_auc(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
 
 def tag_average_precision(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     """Average precision of every tag, of one run; arguments and result as :func:`tag_auc`."""
+    y_true, y_score = _checked(y_true, y_score)
     values, defined = np.full(y_true.shape[1], np.nan), _defined(y_true)
     if defined.any():
         known = y_true[:, defined], y_score[:, defined]
@@ -181,6 +190,7 @@ def tag_average_precision(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray
 
 def mean_auc(y_true: np.ndarray, y_score: np.ndarray) -> float:
     """Mean of :func:`tag_auc` over the tags that have one; NaN if a score is not finite."""
+    y_true, y_score = _checked(y_true, y_score)
     return float(run_scores(y_true, y_score[None])[0])
 
 
@@ -189,8 +199,26 @@ def run_scores(y_true: np.ndarray, y_score: np.ndarray) -> np.ndarray:
     finite, defined = np.isfinite(y_score).all(axis=(1, 2)), _defined(y_true)
     if not defined.any():
         return np.full(len(y_score), np.nan)
-    aucs = tag_auc(y_true, np.where(finite[:, None, None], y_score, 0))
+    aucs = _tag_auc(y_true, np.where(finite[:, None, None], y_score, 0))
     return np.where(finite, aucs[:, defined].mean(axis=1), np.nan)
+
+
+def as_tags(
+    values: np.ndarray,
+    name: str = "y_true",
+    n_clips: int | str = "n_clips",
+    n_tags: int | str = "n_tags",
+) -> np.ndarray:
+    """Array-like tags as booleans, (n_clips, n_tags); what are no tags is a ParameterError."""
+    tags = config.check_numbers(name, values, n_clips, n_tags)
+    if not np.isin(tags, (False, True)).all():
+        raise ParameterError(f"{name}: expected True or False, got other {tags.dtype} values")
+    return tags.astype(bool)
+
+
+def _checked(y_true: np.ndarray, y_score: np.ndarray, *runs: object) -> Split:
+    y_true = as_tags(y_true)
+    return y_true, config.check_numbers("y_score", y_score, *runs, *y_true.shape, finite=False)
 
 
 def _defined(y_true: np.ndarray) -> np.ndarray:

@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from numbers import Integral
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from pydantic import Field, InstanceOf
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from multiscale import descent
+from multiscale import config, descent
 from multiscale.config import ParameterError, TrainingSettings, select_device
 from multiscale.descent import (
     BATCH_SIZE,
@@ -42,6 +42,9 @@ ADAM_RATES = (1e-4, 3e-3)
 DESCENT = {"max_epochs", "patience", "patience_steps", "averaging", "optimiser"}
 """Settings of :func:`multiscale.descent.train`."""
 
+N_DRAWS = 100
+"""Draws of the clips held out, until one of them can be scored: few clips may share no tag."""
+
 Split = tuple[np.ndarray, np.ndarray]
 """Features (n_clips, n_pooling_windows, n_features), and tags (n_clips, n_tags) or artists."""
 
@@ -57,8 +60,8 @@ class Task(Protocol):
     def inputs(self, features: np.ndarray) -> np.ndarray:
         """(n_clips, n_pooling_windows, n_features) -> (n_rows, n_features)."""
 
-    def check(self, labels: np.ndarray, n_clips: int, split: str) -> None:
-        """Raise a ParameterError for labels that cannot be learned or scored."""
+    def check(self, labels: np.ndarray, n_clips: int, split: str) -> np.ndarray:
+        """Labels as an array; a ParameterError for those that cannot be learned or scored."""
 
     def targets(self, labels: np.ndarray, n_pooling_windows: int) -> torch.Tensor:
         """Labels of the clips -> (n_rows, ...), as the loss takes them."""
@@ -126,15 +129,17 @@ class Model:
             "hyperparameters": json.dumps([asdict(chosen) for chosen in self.hyperparameters]),
             "scaling": json.dumps(self.scaler.get_params()),
         }
-        save_file(tensors, str(path), metadata=metadata)
+        with config.named(path, (SafetensorError,)):
+            save_file(tensors, Path(path), metadata=metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
         """Read what :meth:`save` wrote, to the CPU."""
-        with safe_open(str(path), framework="pt") as file:
+        expected = f"{path}: expected what Model.save wrote"
+        with config.named(expected, (SafetensorError,)), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("task") not in ("tagging", "similarity"):
-                raise ParameterError(f"{path}: expected what Model.save wrote, got another file")
+                raise ParameterError(f"{expected}, got another file")
             parts: dict[str, dict] = {"parameters": {}, "runs": {}, "scaler": {}}
             for key in file.keys():  # noqa: SIM118  (no dict)
                 part, name = key.split(".")
@@ -180,11 +185,11 @@ def fit_runs(
     task: Task,
     train: Split,
     valid: Split,
-    hyperparameters: list[Hyperparameters],
+    hyperparameters: Annotated[list[InstanceOf[Hyperparameters]], Field(min_length=1)],
     settings: TrainingSettings,
     *,
-    seed: int = 0,
-    device: str = "auto",
+    seed: config.Natural = 0,
+    device: config.Device = "auto",
     halving: bool = False,
 ) -> Model:
     """Train runs side by side, one per entry of ``hyperparameters``.
@@ -215,14 +220,16 @@ def fit_runs(
     Raises
     ------
     ParameterError
-        If shapes do not go together, or the task cannot be learned from these labels.
+        If a parameter is out of range, values are not finite, shapes do not go together, or the
+        task cannot be learned from these labels.
     """
+    given = {"hyperparameters": hyperparameters, "settings": settings, "seed": seed}
+    config.check_parameters(fit_runs, {**given, "device": device})
     (features, labels), (held_out, y_true) = train, valid
     features = _pooled(features, "train features")
     held_out = _pooled(held_out, "valid features", features.shape[2])
-    labels, y_true = np.asarray(labels), np.asarray(y_true)
-    task.check(labels, len(features), "train")
-    task.check(y_true, len(held_out), "valid")
+    labels = task.check(labels, len(features), "train")
+    y_true = task.check(y_true, len(held_out), "valid")
     if labels.shape[1:] != y_true.shape[1:]:
         expected = (len(y_true), *labels.shape[1:])
         raise ParameterError(f"valid labels: expected {expected} as in train, got {y_true.shape}")
@@ -250,48 +257,61 @@ def fit_runs(
 class EarlyStopped(BaseEstimator):
     """What the scikit-learn estimators of both tasks share: one run, stopped on clips held out."""
 
-    learning_rate: float
-    weight_decay: float
-    n_trials: int = 1
-    max_epochs: int = 1000
-    patience: int = 5
-    validation_fraction: float = 0.1
-    random_state: int | np.random.RandomState | None = 0
-    device: str = "auto"
+    learning_rate: config.Positive
+    weight_decay: config.NotNegative
+    n_trials: config.Count = 1
+    max_epochs: config.Count = 1000
+    patience: config.Count = 5
+    validation_fraction: config.Share = 0.1
+    random_state: config.RandomState = 0
+    device: config.Device = "auto"
 
     def _fit(
         self, task: Task, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None, **sizes: int
     ) -> None:
-        fraction, seed = self.validation_fraction, self.random_state
-        if not 0 < fraction < 1:
-            raise ParameterError(
-                f"validation_fraction: expected a share between 0 and 1, got {fraction!r}"
-            )
-        X, y = _pooled(X, "X"), np.asarray(y)
-        task.check(y, len(X), "y:")
+        config.check_parameters(type(self), self.get_params(deep=False))
+        X = _pooled(X, "X")
+        y = task.check(y, len(X), "y:")
         settings = TrainingSettings(
             n_trials=self.n_trials, max_epochs=self.max_epochs, patience=self.patience, **sizes
         )
-        if not isinstance(seed, Integral):
-            seed = check_random_state(seed).randint(2**31)
-        groups = np.arange(len(X)) if groups is None else np.asarray(groups)
-        if len(np.unique(groups)) < 2 or groups.shape != y.shape[:1]:
-            raise ParameterError(
-                f"groups: expected one for each of {len(X)} clips, and two or more in all, "
-                f"got shape {groups.shape}"
-            )
-        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-        train, valid = ((X[some], y[some]) for some in next(splitter.split(X, groups=groups)))
-        self.best_ = Hyperparameters(self.learning_rate, self.weight_decay)
+        groups = np.arange(len(X)) if groups is None else groups
+        seed = config.as_seed(self.random_state)
+        train, valid = ((X[some], y[some]) for some in self._held_out(task, y, groups, seed))
+        best = Hyperparameters(self.learning_rate, self.weight_decay)
         how = {"seed": seed, "device": self.device}
         if self.n_trials > 1:
-            self.best_, _ = search(task, train, valid, settings, **how)
-        self.model_ = fit_runs(task, train, valid, [self.best_], settings, **how)
-        self.n_features_in_ = X.shape[2]
+            best, _ = search(task, train, valid, settings, **how)
+        model = fit_runs(task, train, valid, [best], settings, **how)
+        if not np.isfinite(model.runs.scores).all():
+            raise ParameterError(f"learning_rate: expected a finite score, got none with {best}")
+        self.best_, self.model_, self.n_features_in_ = best, model, X.shape[2]
+
+    def _held_out(self, task: Task, y: np.ndarray, groups: np.ndarray, seed: int) -> Split:
+        """Clips to train on and clips held out, both such that they can be learned and scored."""
+        with config.named("groups"):
+            groups = check_array(groups, ensure_2d=False, dtype=None)
+            n_groups = len(np.unique(groups))
+        if n_groups < 2 or groups.shape != y.shape[:1]:
+            raise ParameterError(
+                f"groups: expected one for each of {len(y)} clips, and two or more in all, "
+                f"got shape {groups.shape}"
+            )
+        splitter = GroupShuffleSplit(N_DRAWS, test_size=self.validation_fraction, random_state=seed)
+        with config.named("validation_fraction"):
+            for split in splitter.split(y, groups=groups):
+                try:
+                    for some, name in zip(split, ("train", "valid"), strict=True):
+                        task.check(y[some], len(some), name)
+                except ParameterError as error:
+                    refused = error
+                else:
+                    return split
+            raise refused
 
     def _outputs(self, X: np.ndarray) -> np.ndarray:
         check_is_fitted(self)
-        return self.model_.outputs(X)[0]
+        return self.model_.outputs(_pooled(X, "X", self.n_features_in_))[0]
 
 
 def streams(seed: int, n_runs: int) -> list[np.random.Generator]:
@@ -303,15 +323,7 @@ def _standardised(task: Task, features: np.ndarray, scaler: StandardScaler) -> t
     return torch.as_tensor(scaler.transform(task.inputs(features)), dtype=torch.float32)
 
 
-def _pooled(features: np.ndarray, name: str, n_features: int | None = None) -> np.ndarray:
+def _pooled(features: np.ndarray, name: str, n_features: int | str = "n_features") -> np.ndarray:
     """Refuse what is not the pooled features of clips."""
-    features = np.asarray(features)
-    if features.ndim != 3 or len(features) == 0:
-        raise ParameterError(
-            f"{name}: expected shape (n_clips, n_pooling_windows, n_features), got {features.shape}"
-        )
-    if n_features is not None and features.shape[2] != n_features:
-        raise ParameterError(
-            f"{name}: expected {n_features} features, as in train, got {features.shape[2]}"
-        )
-    return features
+    axes = "n_clips", "n_pooling_windows", n_features
+    return config.check_numbers(name, features, *axes, dtype=(np.float64, np.float32))
