@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -170,7 +170,11 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         AudioError
             If a clip cannot be used, is shorter than a pooling window, or of another length.
         """
-        return fit_many([self], X)[0]
+        self.check_windows(X)
+        seed = config.as_seed(self.random_state)
+        windows = self._sample(X, [self.window_length], seed)[self.window_length]  # of every level
+        whitenings = self._fit_whitenings(windows)
+        return self._learn_dictionaries(windows, whitenings, seed)
 
     def transform(self, X: Clips) -> np.ndarray:
         """Extract the features of clips.
@@ -192,6 +196,13 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         """
         return transform_many([self], X)[0]
 
+    def _sample(
+        self, X: Clips, window_lengths: Iterable[int], seed: int
+    ) -> dict[int, list[np.ndarray]]:
+        """Windows of every level (§2.1, §3), by window length."""
+        options = (self.n_windows, seed, self.batch_size, self.device)
+        return self._representation.sample(X, window_lengths, *options)
+
     def _fit_whitenings(self, samples: list[np.ndarray]) -> list[PCA]:
         """The whitening of every level (§2.1)."""
         share, damping = self.explained_variance_ratio, self.whitening_damping
@@ -199,7 +210,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
 
     def _learn_dictionaries(
         self, samples: list[np.ndarray], whitenings: list[PCA], seed: int
-    ) -> None:
+    ) -> MultiscaleFeatures:
         """Learn the dictionary of every level from its whitened windows (§2.2)."""
         encoders = []
         seeds = np.random.SeedSequence(seed).generate_state(self.n_levels)
@@ -221,6 +232,7 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         self.encoders_ = encoders  # not before all have been learned
         self.representation_ = self._representation
         self.sampled_ = [len(windows) for windows in samples]
+        return self
 
     def _levels(self, X: Clips) -> Iterator[list[torch.Tensor]]:
         """The levels of clips (§3), a batch at a time."""
@@ -314,10 +326,8 @@ def fit_many(learners: Sequence[MultiscaleFeatures], X: Clips) -> list[Multiscal
     _check_common(learners, *OF_LEVELS, "n_windows", "random_state")
     for learner in learners:
         learner.check_windows(X)
-    first, seed = learners[0], config.as_seed(learners[0].random_state)
-    options = (first.n_windows, seed, first.batch_size, first.device)
-    window_lengths = {learner.window_length for learner in learners}
-    samples = first._representation.sample(X, window_lengths, *options)  # of every level
+    seed = config.as_seed(learners[0].random_state)
+    samples = learners[0]._sample(X, {learner.window_length for learner in learners}, seed)
     whitenings = {}  # of learners that whiten alike
     for learner in learners:
         windows = samples[learner.window_length]
