@@ -168,6 +168,7 @@ def test_sections_that_need_what_the_data_lack_are_left_out(tmp_path, title, lac
 
 
 def test_a_profile_on_other_data(tmp_path, home):
+    (tmp_path / "tags.csv").write_text("path\n")
     assert building.choose_profile("smoke") == load_profile("smoke")
     chosen = building.choose_profile("smoke", "folder", str(tmp_path / "tags.csv"), "all")
     assert chosen.name == "smoke-folder"  # no path: pages show it
@@ -179,6 +180,12 @@ def test_a_profile_on_other_data(tmp_path, home):
         building.choose_profile("smoke", "radio")
     with pytest.raises(ParameterError, match="n_clips"):
         building.choose_profile("smoke", clips="many")
+    for dataset, data in (("", "music"), ("folder", "")):
+        with pytest.raises(ParameterError, match="data: expected DATASET=folder with DATA="):
+            building.choose_profile("smoke", dataset, data)
+    with pytest.raises(ParameterError, match="path: expected a folder of audio or a table"):
+        building.choose_profile("smoke", "folder", str(tmp_path / "gone.csv"))
+    assert chosen == load_profile("smoke-folder")  # not replaced by what was refused
 
 
 def test_a_profile_from_a_file_goes_by_its_name(tmp_path, home):
@@ -259,10 +266,19 @@ def test_rerun_refuses_by_name_and_runs_nothing(book, monkeypatch, chapter, give
     assert not (book / "_runs").exists()
 
 
-@pytest.mark.parametrize("text", ["n_levels", "=4", "n_levels=", "n-levels=4"])
+@pytest.mark.parametrize("text", ["n_levels", "=4", "n_levels=", "n-levels=4", "a=1 a=2"])
 def test_an_assignment_must_be_one(text):
     with pytest.raises(ParameterError, match="P: expected name=value"):
         rerun.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a=[a", "a=@x", "a=%a", "a={a", "a=*x", "a='b", "a=2020-13-45", "a=010", "a=1:30"]
+)
+def test_a_value_must_be_plain(text):
+    with pytest.raises(ParameterError, match=f"P: .*; got {re.escape(repr(text))}"):
+        rerun.parse(text)
+    assert rerun.parse('source="a b.yaml" seed=10') == {"source": "a b.yaml", "seed": 10}
 
 
 def test_rerun_leaves_the_book_alone_and_makes_a_page(book, monkeypatch, capsys):

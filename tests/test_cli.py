@@ -98,21 +98,6 @@ def test_data(home, tmp_path):
     assert all(name in call("data", "list") for name in ("cover_bands", "magnatagatune", "folder"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("run", "--profile", "nowhere"), "profile: expected one of"),
-        (("data", "prepare", "soundtracks"), "dataset: expected one of cover_bands, magnatagatune"),
-        (("data", "check", "folder", "--path", "nowhere.csv"), "path: expected"),
-        (("data", "check", "folder", "--clips", "0"), "n_clips: "),
-    ],
-)
-def test_what_is_wrong_is_said_in_a_line(arguments, message, home):
-    said = call(*arguments, code=2)
-    assert message in said
-    assert len(said.splitlines()) == 1
-
-
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from multiscale.study import cli; "

@@ -34,7 +34,7 @@ def parse(text: str) -> dict:
                 raise ParameterError(f"expected name=value, each once, got {piece!r}")
             values[name] = parse_yaml(value)
     except ValueError as error:
-        raise ParameterError(f"P: {error}; got {text!r}") from None
+        raise ParameterError(f"P: {' '.join(str(error).split())}; got {text!r}") from None
     return values
 
 

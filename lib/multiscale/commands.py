@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Those that tell a command to end."""
 
 PATIENCE = 15
-"""Seconds after which a command that was told to end is ended by force."""
+"""Seconds in which work that was told to end is undone; then it is ended by force."""
 
 
 @contextmanager
@@ -47,6 +47,7 @@ def command() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        signal.alarm(0)
         print("interrupted: what is done is kept, and the next call goes on", file=sys.stderr)
         raise SystemExit(128 + (told or SIGNALS)[0]) from None
     except (ParameterError, AudioError, OSError, BrokenExecutor) as error:
