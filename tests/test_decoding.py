@@ -199,6 +199,17 @@ def test_what_ffmpeg_refuses_too(ffmpeg, script, message):
         joined(path)
 
 
+def test_what_the_system_fails_to_read_is_no_broken_file(tmp_path, monkeypatch):
+    made_up.song(tmp_path / "a.wav", 2)
+
+    def fail(*_, **__):
+        raise soundfile.LibsndfileError(clips.SYSTEM_ERROR)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    with pytest.raises(OSError, match=r"System error: .*a\.wav"):
+        prepare_tracks([Track.of(tmp_path / "a.wav", "a.wav")], tmp_path, 2, n_workers=1)
+
+
 def test_memory_does_not_grow_with_a_file(tmp_path):
     with soundfile.SoundFile(tmp_path / "a.wav", "w", 44_100, 2, "PCM_16") as file:
         for _ in range(30):

@@ -25,8 +25,9 @@ from companion.pages import update_pages
 from multiscale import datasets
 from multiscale.config import AudioError, ParameterError, data_home
 from multiscale.datasets import DatasetSettings
+from multiscale.datasets.base import OPTIONS
 from multiscale.progress import progress
-from multiscale.study.profiles import PROFILES, Profile, load_profile
+from multiscale.study.profiles import PROFILES, Profile, load_profile, parse_yaml
 
 JOBS = min(2, os.cpu_count() or 1)
 
@@ -40,12 +41,14 @@ def choose_profile(profile: str, dataset: str = "", data: str = "", clips: str =
     old = load_profile(profile)
     changes: dict[str, object] = {"name": dataset} if dataset else {}
     if data:
-        changes["path"] = str(Path(data).expanduser().resolve())
+        changes["path"] = data
     if clips:
-        changes["n_clips"] = None if clips == "all" else clips
+        changes["n_clips"] = None if clips == "all" else parse_yaml(clips)
     if not changes and not profile.endswith(".yaml"):
         return old
-    settings = DatasetSettings(**{**old.dataset.model_dump(), **changes})
+    another = dataset not in ("", old.dataset.name)  # whose options are its own
+    kept = old.dataset.model_dump(exclude=set(OPTIONS) if another else None)
+    settings = DatasetSettings(**kept | changes)
     datasets.module(settings.name)  # refuses what is none
     name = f"{old.name}-{settings.name}" if changes else old.name
     if (PROFILES / f"{name}.yaml").is_file():
@@ -144,10 +147,15 @@ def build(root: Path, profile: Profile) -> int:
 
 def compute(profile: Profile) -> dict[str, str]:
     """Compute the experiments that the last chapters show; messages of those that failed."""
+    from multiscale.study import store
     from multiscale.study.study import Study
 
     print("experiments ...", flush=True)
-    return Study(profile).compute()
+    study = Study(profile)
+    failed = study.compute()
+    if others := store.other_versions(study.result_files(e)[0] for e in study.experiments()):
+        print(others)
+    return failed
 
 
 def main() -> int:

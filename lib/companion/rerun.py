@@ -24,10 +24,14 @@ from multiscale.study.profiles import parse_yaml
 def parse(text: str) -> dict:
     """Read ``"n_levels=4 seed=1"``; values are YAML scalars, quoted as in a shell."""
     values = {}
-    for piece in shlex.split(text):
+    try:
+        pieces = shlex.split(text)
+    except ValueError as error:
+        raise ParameterError(f"P: expected name=value, got {text!r}: {error}") from None
+    for piece in pieces:
         name, equals, value = piece.partition("=")
-        if not (name.isidentifier() and equals and value):
-            raise ParameterError(f"P: expected name=value, got {piece!r}")
+        if not (name.isidentifier() and equals and value) or name in values:
+            raise ParameterError(f"P: expected name=value, each name once, got {piece!r}")
         values[name] = parse_yaml(value)
     return values
 

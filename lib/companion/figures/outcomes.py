@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, legend, new_figure, sign
+from companion.figures.canvas import DIVERGING, legend, new_figure, plain_ticks, sign
 from companion.figures.charts import text_table
 from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
 
@@ -189,6 +189,7 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
     if linear_to is not None:
         ax.set_xscale("symlog", linthresh=linear_to)
+        plain_ticks(ax.xaxis)
     ax.set_yticks(rows, table["name"])
     ax.set(xlabel=label, ylim=(-0.7, len(table) - 0.3))
     ax.grid(axis="y", linewidth=0.4)
