@@ -33,9 +33,6 @@ SHORTEST = 0.5
 BLOCK_SECONDS = 4
 """Audio that is decoded at a time."""
 
-SYSTEM_ERROR = 2
-"""Libsndfile's number for an error of the operating system."""
-
 
 def cut(path: Path, clip_seconds: float, max_clips: int | None = None) -> Iterator[np.ndarray]:
     """Clips of a file, (n_samples,) float32 at SAMPLE_RATE, of one length, so many at most.
@@ -66,11 +63,7 @@ def cut(path: Path, clip_seconds: float, max_clips: int | None = None) -> Iterat
 
 
 def decode(path: Path) -> Iterator[np.ndarray]:
-    """Mono blocks of a file at SAMPLE_RATE, (n_samples,) float32; channels are averaged.
-
-    What the system denies is an AudioError; any other failure of it, which tells nothing of the
-    file, is an OSError.
-    """
+    """Mono blocks of a file at SAMPLE_RATE, (n_samples,) float32; channels are averaged."""
     if not os.path.isfile(path):
         raise AudioError(f"{path}: expected an audio file, got nothing there")
     try:
@@ -101,7 +94,7 @@ def _resampled(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         try:
             block = file.read(size, dtype="float32", always_2d=True).mean(axis=1)
         except (soundfile.SoundFileError, RuntimeError) as error:
-            if getattr(error, "code", None) == SYSTEM_ERROR:
+            if getattr(error, "code", 0) == 2:  # the operating system's; nothing of the file
                 raise OSError(errno.EIO, _said(error), str(path)) from error
             raise AudioError(
                 f"{path}: broken after {position / rate:.1f} s: {_said(error)}"

@@ -8,7 +8,6 @@ used is listed with its line, and the rest goes on.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -36,9 +35,6 @@ READABLE = re.compile(
     r"\.(aif|aifc|aiff|au|caf|flac|mp1|mp2|mp3|oga|ogg|opus|rf64|snd|w64|wav)", re.IGNORECASE
 )
 """Endings of names of audio that libsndfile reads."""
-
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-"""Errors that mean that there is no file; others may pass."""
 
 FOR_FFMPEG = re.compile(
     r"\.(aac|ac3|alac|amr|ape|dsf|m4a|m4b|mka|mp4|mpc|spx|tta|webm|wma|wv)", re.IGNORECASE
@@ -157,7 +153,8 @@ def _lacking(path: str | Path) -> str:
     """Why there is no file at a path; empty if there is one."""
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError) as error:  # the latter: a name that can be none of a file
-        absent = getattr(error, "errno", errno.ENOENT) in ABSENT
-        return "expected a file, got nothing there" if absent else error.strerror
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "expected a file, got nothing there"
+    except OSError as error:
+        return error.strerror
     return "" if stat.S_ISREG(mode) else "expected a file, got a folder or device"

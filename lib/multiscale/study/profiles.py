@@ -117,15 +117,12 @@ def borrowing(profile: Profile, source: str) -> Profile:
 
 
 def parse_yaml(text: str) -> object:
-    """Read YAML that means what it looks like: no key twice, no 010 for 8, no tags, no aliases.
-
-    A ParameterError of one line if it cannot be.
-    """
+    """Read YAML that means what it looks like, without 010 for 8; a ParameterError if it cannot."""
     try:
         return yaml.load(text, _Plain)  # a SafeLoader
     except ParameterError:
         raise
-    # Besides: a day that no month has, a number of ten thousand digits; lists in lists in lists ...
+    # Besides: a day that no month has, a number of 5000 digits; lists in lists in lists.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParameterError(f"expected YAML, got {' '.join(str(error).split())}") from None
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from multiscale.config import ParameterError
 from multiscale.training import Hyperparameters, Model, Task, fit_runs, search
 
 if TYPE_CHECKING:
@@ -67,11 +66,8 @@ class Result:
     def load(cls, path: Path) -> Result:
         """Read what :meth:`save` wrote."""
         arrays = load_file(path)
-        try:
-            best = Hyperparameters(*map(float, arrays["best"]))
-            return cls(**{**arrays, "best": best, "seconds": float(arrays["seconds"])})
-        except (KeyError, TypeError) as error:
-            raise ParameterError(f"{path}: expected what Result.save wrote") from error
+        best = Hyperparameters(*map(float, arrays["best"]))
+        return cls(**{**arrays, "best": best, "seconds": float(arrays["seconds"])})
 
 
 def labels(task: Task, music: ClipDataset) -> dict[str, np.ndarray]:

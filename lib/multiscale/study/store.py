@@ -70,7 +70,7 @@ class Artefact:
         try:
             with open(self.path, "rb"):  # safetensors says of what is denied that it is not there
                 return self.load(self.path)
-        except (FileNotFoundError, SafetensorError, ParameterError):
+        except (FileNotFoundError, SafetensorError, ParameterError, KeyError, TypeError):
             return None
 
     def write(self, content: object) -> None:
