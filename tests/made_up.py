@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
 import soundfile
 
-from multiscale.config import TrainingSettings
+from multiscale.config import AudioError, ParameterError, TrainingSettings
 from multiscale.datasets import SPLITS, DatasetSettings
 from multiscale.study.design import Architecture
 from multiscale.study.profiles import LearningSettings, Profile
@@ -92,6 +94,16 @@ def zipped(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return data.getvalue()
+
+
+def outcome(function: Callable, *arguments: object) -> tuple[Any, str]:
+    """What a function returns, or else the message, of one line, that it refuses with."""
+    try:
+        return function(*arguments), ""
+    except (ParameterError, AudioError) as error:
+        message = str(error)
+    assert "\n" not in message
+    return None, message
 
 
 def program(path: Path, script: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from multiscale import datasets
-from multiscale.config import ParameterError
+from multiscale.config import ParameterError, data_home
 from multiscale.datasets import DatasetSettings, magnatagatune_files
 from multiscale.study.cli import app
 
@@ -85,3 +85,26 @@ def test_no_source_is_one_line(home, monkeypatch):
     output = call("prepare", "magnatagatune", code=2)
     assert "expected MagnaTagATune from some source, got http://127.0.0.1:9/annot" in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("cover_bands", {"path": "music"}),
+        ("magnatagatune", {"split_by": "artist"}),
+        ("folder", {"merge_synonyms": True}),
+    ],
+)
+def test_an_option_that_a_data_set_does_not_have_is_refused(name, option):
+    with pytest.raises(ParameterError, match=f"{next(iter(option))}: expected it of .* alone, got"):
+        DatasetSettings(name=name, **option)
+
+
+def test_paths_mean_the_same_in_every_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("music", "~/music", str(tmp_path / "music")):
+        assert DatasetSettings(name="folder", path=path).path == str(tmp_path / "music")
+    monkeypatch.setenv("MULTISCALE_HOME", "here")
+    with pytest.raises(ParameterError, match="MULTISCALE_HOME: expected a whole path, got 'here'"):
+        data_home()

@@ -95,19 +95,6 @@ def test_a_short_file_goes_round(tmp_path):
     np.testing.assert_array_equal(clip, np.concatenate([signal, signal[: len(signal) // 3]]))
 
 
-def test_names_need_not_be_text(tmp_path):
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
-    made_up.song(tmp_path / "b.wav", 2)
-    os.replace(tmp_path / "b.wav", path)
-    (report,) = prepare_tracks([Track.of(path, path.name)], tmp_path, 2, n_workers=1)
-    assert len(report["clips"]) == 1
-    path.write_bytes(b"no longer audio")
-    track = Track.of(path, path.name)
-    assert track.name == r"caf\udce9.wav"
-    (report,) = prepare_tracks([track], tmp_path, 2, n_workers=1)
-    assert report["reason"].startswith("expected audio that libsndfile")
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -197,6 +184,17 @@ def test_what_ffmpeg_refuses_too(ffmpeg, script, message):
     path = ffmpeg(script)
     with pytest.raises(AudioError, match=rf"a\.m4a: expected audio .*{message}"):
         joined(path)
+
+
+def test_what_the_system_fails_to_read_is_no_broken_file(tmp_path, monkeypatch):
+    made_up.song(tmp_path / "a.wav", 2)
+
+    def fail(*_, **__):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    with pytest.raises(OSError, match=r"System error: .*a\.wav"):
+        prepare_tracks([Track.of(tmp_path / "a.wav", "a.wav")], tmp_path, 2, n_workers=1)
 
 
 def test_memory_does_not_grow_with_a_file(tmp_path):

@@ -29,6 +29,7 @@ BARRED = {
 }
 """What each layer must not import."""
 
+RUNNING = {"eval", "exec", "os.system", "np.load", "torch.load", "joblib.load", "yaml.unsafe_load"}
 DRAWING = {"matplotlib", "seaborn", "plotly", "IPython", "myst_nb"}
 MACHINE_PATH = re.compile(r"/(?:home|Users|root|tmp|work|mnt)/|[A-Z]:\\")
 
@@ -48,6 +49,24 @@ def imports_of(module: str) -> set[str]:
 def test_imports_point_one_way(module):
     barred = BARRED[layer(module)]
     assert {name for name in imports_of(module) if layer(name) in barred} == set()
+
+
+def test_nothing_that_is_read_is_run():
+    """No pickle, no evaluation of text, no shell: files of other people are data."""
+    for path in [*LIB.rglob("*.py"), *(ROOT / "extras").glob("*.py")]:
+        source = path.read_text(encoding="utf-8")
+        assert not {"pickle", "marshal", "shelve", "dill", "cloudpickle"} & imported(source), path
+        called = {
+            ast.unparse(n.func) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)
+        }
+        assert not called & RUNNING, path
+        assert path.name == "profiles.py" or "yaml.load" not in called, path
+        assert "shell=True" not in source, path
+
+
+def test_the_book_is_served_to_this_machine_alone():
+    served = re.findall("http.server.*", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert [" --bind 127.0.0.1 " in line for line in served] == [True]
 
 
 def test_tagging_and_similarity_never_meet():

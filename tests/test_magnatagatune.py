@@ -141,7 +141,9 @@ def test_copies_that_lack_something(copy, tmp_path):
     with pytest.raises(AudioError, match=r"expected at least one file .* none of 20"):
         prepared(settings_for(tmp_path))
     (tmp_path / CLIP_INFO).unlink()
-    with pytest.raises(ParameterError, match=r"clip_info_final\.csv: expected a table, got No"):
+    with pytest.raises(
+        ParameterError, match=r"clip_info_final\.csv: expected a file of text, got No"
+    ):
         prepared(settings_for(tmp_path))
 
 

@@ -16,7 +16,6 @@ from multiscale.study.profiles import (
     Profile,
     borrowing,
     load_profile,
-    parse_yaml,
 )
 from multiscale.study.study import _task
 
@@ -88,22 +87,13 @@ def test_music_of_your_own_is_whitened_with_damping_unless_a_profile_says_otherw
         ("", "expected keys and values, got None"),
         ("description: d\n3: 4", "expected keys and values, got "),
         ("description: d\nlearning: {n_iter: 2, n_iter: 20}", "n_iter: expected it once"),
-        ("description: d\nlearning: {n_iter: 010}", "expected a number as it is written, got 010"),
-        ("description: Müsli".encode("cp1252"), "expected text in UTF-8"),
-        ("description: d".encode("utf-16"), "expected text in UTF-8"),
     ],
 )
 def test_bad_profiles_are_refused(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.write_text(text)
     with pytest.raises(ParameterError, match=message):
         load_profile(path)
-
-
-@pytest.mark.parametrize("text", ["1:30", "2020-13-45", "[a", "@x", "%a", "{a", "*x", "-010"])
-def test_values_that_are_not_what_they_look_like(text):
-    with pytest.raises(ParameterError, match="expected "):
-        parse_yaml(f"a: {text}")
 
 
 def test_a_profile_of_ones_own(tmp_path):
@@ -116,7 +106,7 @@ def test_a_profile_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize("name", ["nope", "nope.yaml", "", "laptop.yml", "../profiles/laptop"])
 def test_missing_profiles_are_named(name):
-    with pytest.raises(ParameterError, match=r"profile: expected .*\.yaml file, got '"):
+    with pytest.raises(ParameterError, match=r"profile.*: expected .* file"):
         load_profile(name)
 
 
@@ -136,5 +126,5 @@ def test_a_source_of_dictionaries(tmp_path):
     assert borrowing(profile, str(path)).dictionary_from.n_clips == 7
     with pytest.raises(ParameterError, match="dictionary-from: expected one of cover_bands"):
         borrowing(profile, "radio")
-    with pytest.raises(ParameterError, match="profile: expected"):
+    with pytest.raises(ParameterError, match=r"profile nowhere: .* expected"):
         borrowing(profile, "nowhere.yaml")

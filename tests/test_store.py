@@ -127,16 +127,23 @@ def test_a_truncated_file_is_computed_again(keep):
     np.testing.assert_array_equal(cached({}, refuse)["a"], arrays["a"] + 1)
 
 
-def test_a_file_that_may_not_be_read_is_left_alone():
-    cached({}, lambda: {"a": np.ones(2)})
+def test_what_cannot_be_read_is_no_broken_file_and_left_alone():
+    """A folder here, as root may read all; safetensors says of both that nothing is there."""
+    path = artefact({}).path
+    path.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        cached({}, refuse)
+    assert path.is_dir()
 
-    def denied(path):
-        raise PermissionError(13, "Permission denied", str(path))
 
-    closed = Artefact("kind", {}, ("multiscale.config",), load=denied)
-    with pytest.raises(PermissionError, match="denied"):
-        obtain([closed], refuse)
-    assert cached({}, refuse)["a"].sum() == 2
+def test_results_of_other_versions_are_told(monkeypatch, home):
+    made = [artefact({"a": number}) for number in range(3)]
+    obtain(made, lambda missing: [{"a": np.ones(1)} for _ in missing])
+    assert store.other_versions([*made, artefact({"a": 9})]) == ""
+    monkeypatch.setattr(store, "made_with", lambda: dict.fromkeys(store.LIBRARIES, "0.1"))
+    told = store.other_versions([*made, artefact({"a": 9})])
+    assert f"3 by numpy {np.__version__}, " in told
+    assert told.endswith(f"anew: rm -r '{home / 'store'}'")
 
 
 def test_reading_takes_no_lock():

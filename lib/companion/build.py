@@ -25,9 +25,10 @@ from multiscale import datasets
 from multiscale.commands import command, processes
 from multiscale.config import ParameterError, data_home
 from multiscale.datasets import DatasetSettings
+from multiscale.datasets.base import OPTIONS
 from multiscale.identity import atomic_write
 from multiscale.progress import progress
-from multiscale.study.profiles import PROFILES, Profile, load_profile
+from multiscale.study.profiles import PROFILES, Profile, load_profile, parse_yaml
 
 JOBS = min(2, os.cpu_count() or 1)
 
@@ -41,18 +42,22 @@ def choose_profile(profile: str, dataset: str = "", data: str = "", clips: str =
     old = load_profile(profile)
     changes: dict[str, object] = {"name": dataset} if dataset else {}
     if data:
-        changes["path"] = str(Path(data).expanduser().resolve())
+        changes["path"] = data
     if clips:
-        changes["n_clips"] = None if clips == "all" else clips
+        changes["n_clips"] = None if clips == "all" else parse_yaml(clips)
     if not changes and not profile.endswith(".yaml"):
         return old
-    settings = DatasetSettings(**{**old.dataset.model_dump(), **changes})
-    takes, needs = settings.name != "cover_bands", settings.name == "folder"
-    if (data and not takes) or (needs and not settings.path):
+    chosen = dataset or old.dataset.name
+    another = chosen != old.dataset.name  # whose options are its own
+    kept = old.dataset.model_dump(exclude=set(OPTIONS) if another else None)
+    if (data and chosen == "cover_bands") or (
+        chosen == "folder" and not (kept | changes).get("path")
+    ):
         raise ParameterError(
             "data: expected DATASET=folder with DATA=, a table or folder of audio, "
-            f"got DATASET={settings.name} with DATA={data}"
+            f"got DATASET={chosen} with DATA={data}"
         )
+    settings = DatasetSettings(**kept | changes)
     datasets.identity(settings)  # refuses what cannot be, before one that can is replaced
     name = f"{old.name}-{settings.name}" if changes else old.name
     if (PROFILES / f"{name}.yaml").is_file():
@@ -152,10 +157,15 @@ def build(root: Path, profile: Profile) -> int:
 
 def compute(profile: Profile) -> dict[str, str]:
     """Compute the experiments that the last chapters show; messages of those that failed."""
+    from multiscale.study import store
     from multiscale.study.study import Study
 
     print("experiments ...", flush=True)
-    return Study(profile).compute()
+    study = Study(profile)
+    failed = study.compute()
+    if others := store.other_versions(study.result_files(e)[0] for e in study.experiments()):
+        print(others)
+    return failed
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from multiprocessing import active_children
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.backend.utils import kill_process_tree
 
-from multiscale.config import AudioError, ParameterError, data_home
+from multiscale.config import AudioError, ParameterError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Those that tell a command to end."""
@@ -32,9 +32,11 @@ PATIENCE = 15
 def command() -> Iterator[None]:
     """Do a command's work within: what it cannot go on after becomes a line and an exit status.
 
-    The data home is the same from here on for all processes, in whatever folder they run.
+    The data home is the same from here on for all processes, in whatever folder they run: one
+    that is no whole path starts from this folder.
     """
-    os.environ["MULTISCALE_HOME"] = os.path.abspath(data_home())
+    if home := os.environ.get("MULTISCALE_HOME"):
+        os.environ["MULTISCALE_HOME"] = os.path.abspath(home)
     told = []
 
     def end(number: int, _) -> None:

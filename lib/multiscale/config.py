@@ -278,4 +278,6 @@ def select_device(name: str = "auto"):
 def data_home() -> Path:
     """Folder for data sets and results: ``$MULTISCALE_HOME``, else the user's cache."""
     home = os.environ.get("MULTISCALE_HOME")
+    if home and not os.path.isabs(home):  # which would be another folder in every process
+        raise ParameterError(f"MULTISCALE_HOME: expected a whole path, got {home!r}")
     return Path(home or platformdirs.user_cache_path("multiscale", appauthor=False))

@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import NullFormatter
 
 from multiscale.spectrogram import mel_frequencies
 
@@ -25,13 +27,21 @@ FINE = (300, 350, 400, 440, 500, 600)
 
 def new_figure(rows: int = 1, columns: int = 1, height: float = 3.0, **options):
     """A figure as wide as the page, and its axes; ``height`` in inches."""
-    sns.set_theme(style="ticks", context="notebook", font_scale=0.8)
+    plain = {"text.parse_math": False}  # a song may be called $x_$; see plain_ticks
+    sns.set_theme(style="ticks", context="notebook", font_scale=0.8, rc=plain)
     # On a page of either theme a figure stands on its own white ground.
     figure, axes = plt.subplots(
         rows, columns, figsize=(WIDTH, height), dpi=120, layout="constrained", **options
     )
     plt.close(figure)
     return figure, axes
+
+
+def plain_ticks(*axes: Axis) -> None:
+    """Numbers at the ticks of logarithmic axes that are not formulas, as matplotlib's own are."""
+    for axis in axes:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def mel_axis(ax: Axes, label: bool = True, frequencies: Sequence[float] = FREQUENCIES) -> None:

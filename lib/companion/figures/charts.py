@@ -39,7 +39,8 @@ def table(frame: pd.DataFrame, name: str, **layout: str) -> HTML:
     """
     properties = {key.replace("_", "-"): value for key, value in layout.items()}
     styled = frame.style.hide(axis="index").set_uuid(name).set_properties(**properties)
-    return HTML(styled.format(escape="html").to_html())  # a file may be named as it likes
+    escaped = styled.format(escape="html").format_index(escape="html", axis="columns")
+    return HTML(escaped.to_html())  # a file or a tag may be named as it likes
 
 
 def text_table(frame: pd.DataFrame, name: str) -> HTML:

@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, legend, mel_axis, new_figure, show
+from companion.figures.canvas import DIVERGING, legend, mel_axis, new_figure, plain_ticks, show
 from multiscale.encoding import Encoder
 
 N_SHOWN = 12
@@ -174,6 +174,7 @@ def whitening(windows: np.ndarray, whitened: np.ndarray, explained_variance: np.
         ylabel="variance kept (%)",
         xscale="log",
     )
+    plain_ticks(axes[2].xaxis)
     sns.despine(ax=axes[2])
     return figure
 

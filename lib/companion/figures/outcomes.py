@@ -11,7 +11,7 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, legend, new_figure, sign
+from companion.figures.canvas import DIVERGING, legend, new_figure, plain_ticks, sign
 from companion.figures.charts import text_table
 from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
 
@@ -193,6 +193,7 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
     if linear_to is not None:
         ax.set_xscale("symlog", linthresh=linear_to)
+        plain_ticks(ax.xaxis)
     if verdicts.any():
         dots = dict(zip(verdicts, ax.get_lines()[1::2], strict=False))  # one of each kind
         figure.legend(dots.values(), dots, loc="outside lower right", ncols=4, frameon=False)

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import legend, new_figure
+from companion.figures.canvas import legend, new_figure, plain_ticks
 
 N_NAMED = 10
 """Artists shown in colour in a map of clips."""
@@ -43,6 +43,7 @@ def search(
         rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red", clip_on=False
     )
     ax.set(xscale="log", yscale="log", xlim=ranges[0], ylim=ranges[1])
+    plain_ticks(ax.xaxis, ax.yaxis)
     ax.set(xlabel="learning rate", ylabel="weight decay")
     figure.colorbar(points, ax=ax, label=label)
     sns.despine(ax=ax)

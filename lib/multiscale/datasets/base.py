@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,16 +11,25 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from multiscale import audio
-from multiscale.config import Settings
+from multiscale.config import ParameterError, Settings
 
 SPLITS = ("train", "valid", "test")
+
+OPTIONS = {
+    "path": ("folder", "magnatagatune"),
+    "split_by": ("folder",),
+    "merge_synonyms": ("magnatagatune",),
+}
+"""Of settings, with the data sets that have them."""
 
 
 class DatasetSettings(Settings):
     """Which clips a profile uses."""
+
+    model_config = ConfigDict(strict=True)  # else yes is 1
 
     name: str = Field("cover_bands", description="data set, see multiscale.datasets")
     n_clips: int | None = Field(None, ge=1, description="clips to use; None: all there are")
@@ -31,6 +41,20 @@ class DatasetSettings(Settings):
     )
     split_by: Literal["artist", "file"] = Field("file", description="folder: what never crosses")
     merge_synonyms: bool = Field(False, description="magnatagatune: synonyms become one tag")
+
+    @field_validator("path")
+    @classmethod
+    def _is_the_same_in_every_process(cls, path: str | None) -> str | None:
+        return path and os.path.abspath(os.path.expanduser(path))
+
+    @model_validator(mode="after")
+    def _has_the_options_that_it_is_given(self) -> DatasetSettings:
+        for option, names in OPTIONS.items():
+            value = getattr(self, option)
+            if self.name not in names and value != type(self).model_fields[option].default:
+                told = f"{option}: expected it of {' or '.join(names)} alone"
+                raise ParameterError(f"{told}, got {value!r} of {self.name}")
+        return self
 
 
 NO_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype=str)

@@ -8,6 +8,7 @@ would stand out from all music. Clips on disk are known by the code of this modu
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -31,10 +32,6 @@ SHORTEST = 0.5
 
 BLOCK_SECONDS = 4
 """Audio that is decoded at a time."""
-
-
-class UnreadError(AudioError):
-    """A file that could not be read this time, but may be another time."""
 
 
 def cut(path: Path, clip_seconds: float, max_clips: int | None = None) -> Iterator[np.ndarray]:
@@ -72,8 +69,10 @@ def decode(path: Path) -> Iterator[np.ndarray]:
     try:
         with open(path, "rb") as file:
             empty = not file.read(1)
-    except OSError as error:  # libsndfile would not say which
-        raise UnreadError(f"{path}: {error.strerror}") from error
+    except PermissionError as error:  # libsndfile would not say so
+        raise AudioError(f"{path}: {error.strerror}") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     if empty:
         raise AudioError(f"{path}: expected an audio file, got one of zero bytes")
     try:
@@ -95,6 +94,8 @@ def _resampled(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
         try:
             block = file.read(size, dtype="float32", always_2d=True).mean(axis=1)
         except (soundfile.SoundFileError, RuntimeError) as error:
+            if getattr(error, "code", 0) == 2:  # the operating system's; nothing of the file
+                raise OSError(errno.EIO, _said(error), str(path)) from error
             raise AudioError(
                 f"{path}: broken after {position / rate:.1f} s: {_said(error)}"
             ) from error
@@ -113,7 +114,7 @@ def _decode_with_ffmpeg(path: Path, refusal: str) -> Iterator[np.ndarray]:
     """Blocks of a file that libsndfile refused."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise UnreadError(
+        raise AudioError(
             f"{path}: expected audio that libsndfile can read, got {refusal} "
             "(ffmpeg, which might read it, is not installed)"
         )

@@ -1,6 +1,6 @@
 """Your own music: a table of files, or folders of audio where the folder is the artist.
 
-A table has a column ``path`` and may have ``artist``, ``tags`` (separated by ``;``), ``split``,
+A table has a column ``path`` and may have ``artist``, ``tags`` (``;`` between them), ``split``,
 ``title`` and ``licence``; other columns are ignored. Paths are relative to the table's folder;
 as the table is the reader's own, they may be absolute or climb with ``..``. A row that cannot be
 used is listed with its line, and the rest goes on.
@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import unicodedata
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Source(Collection):
 
     def __init__(self, settings: DatasetSettings):
         super().__init__(settings)
-        path = Path(os.path.abspath(settings.path)) if settings.path else None
+        path = Path(settings.path) if settings.path else None
         if path is not None and path.is_dir():
             self._found, text = _scanned(path), ""
         elif path is not None and path.is_file() and path.suffix.lower() in TABLES:
@@ -94,11 +95,11 @@ def _scanned(root: Path) -> Gathered:
         for path in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
             if not (READABLE.fullmatch(path.suffix) or FOR_FFMPEG.fullmatch(path.suffix)):
                 continue
-            if not os.path.isfile(path):
-                leave_out(path, "expected a file, got nothing there")
+            if reason := _lacking(path):
+                leave_out(path, reason)
                 continue
             name = path.relative_to(root)
-            artist = name.parts[0] if len(name.parts) > 1 else ""
+            artist = unicodedata.normalize("NFC", name.parts[0]) if len(name.parts) > 1 else ""
             tracks.append(Track.of(path, name.as_posix(), artist=artist, title=path.stem))
     return Gathered(tracks, skipped)
 
@@ -128,6 +129,8 @@ def _track(path: Path, row: dict[str, str]) -> Track:
     split = told["split"].lower()
     if split and split not in SPLITS:
         raise ParameterError(f"split: expected train, valid, test or nothing, got {split!r}")
+    if "," in told["tags"] and ";" not in told["tags"]:
+        raise ParameterError(f"tags: expected ; between them, or behind one, got {told['tags']!r}")
     tags = (tag.strip() for tag in told["tags"].split(";"))
     told |= {"split": split, "tags": tuple(dict.fromkeys(tag for tag in tags if tag))}
     return Track.of(path, row["path"], **told | {"title": told["title"] or path.stem})
@@ -139,9 +142,19 @@ def _find(folder: Path, name: str) -> Path:
         raise ParameterError("expected a path, got nothing")
     slashed = name.replace("\\", "/")
     spellings = [name, slashed, *(unicodedata.normalize(f, slashed) for f in ("NFC", "NFD"))]
-    for spelling in spellings:
-        if os.path.isfile(os.path.join(folder, spelling)):
-            return Path(os.path.normpath(os.path.join(folder, spelling)))
-    if os.path.isdir(os.path.join(folder, name)):
-        raise ParameterError("expected a file, got a folder")
-    raise ParameterError("expected a file, got nothing there")
+    paths = [os.path.normpath(os.path.join(folder, spelling)) for spelling in spellings]
+    reasons = [_lacking(path) for path in paths]
+    if all(reasons):
+        raise ParameterError(reasons[0])
+    return Path(paths[reasons.index("")])
+
+
+def _lacking(path: str | Path) -> str:
+    """Why there is no file at a path; empty if there is one."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "expected a file, got nothing there"
+    except OSError as error:
+        return error.strerror
+    return "" if stat.S_ISREG(mode) else "expected a file, got a folder or device"

@@ -67,7 +67,7 @@ class Files(NamedTuple):
 
 def root_of(path: str) -> Path:
     """Folder of a copy; a ParameterError if there are no tables in it."""
-    root = Path(path).absolute()
+    root = Path(path)
     if not (root / ANNOTATIONS).is_file():
         raise ParameterError(f"path: expected a folder with {ANNOTATIONS} in it, got {path!r}")
     return root

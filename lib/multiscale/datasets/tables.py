@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import codecs
 import csv
+import difflib
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from multiscale.config import ParameterError
 
-DELIMITERS = (",", "\t", ";")
-"""Between columns; the first that finds the required ones is taken."""
+DELIMITERS = ("\t", ",", ";")
+"""Between columns; the first that finds the required one is taken: a lone one may hold commas."""
 
 
 def read_text(path: Path) -> str:
     """Text of a file in UTF-8 or UTF-16 with their marks, plain UTF-8, or Windows' cp1252."""
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise ParameterError(f"{path}: expected a table, got {error.strerror}") from error
+    except (OSError, ValueError) as error:  # the latter: a name that can be none of a file
+        said = getattr(error, "strerror", error)
+        raise ParameterError(f"{path}: expected a file of text, got {said}") from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decoded(path, data, "utf-16", "UTF-16")
     try:
@@ -45,7 +47,8 @@ def read_rows(
     """The line where each row ends, and its values by column, stripped, or what is wrong with it.
 
     The first row names the columns, in whatever case: one that is required, and others that are
-    known, which must not be there twice. A table that makes no sense is a ParameterError.
+    known, which must not be there twice, or almost. A table that makes no sense is a
+    ParameterError.
     """
     text = read_text(path)
     for delimiter in DELIMITERS:
@@ -65,6 +68,10 @@ def read_rows(
     for name in (required, *known):
         if names.count(name) > 1:
             raise ParameterError(f"{path}, line 1: expected each column once, got {name!r} again")
+    lacking = [name for name in known if name not in names]
+    for name in names:
+        if name not in known and (close := difflib.get_close_matches(name, lacking, 1, 0.85)):
+            raise ParameterError(f"{path}, line 1: expected the column {close[0]!r}, got {name!r}")
     for line, values in rows:
         if len(values) == len(names):
             yield line, dict(zip(names, values, strict=True))
@@ -74,7 +81,8 @@ def read_rows(
 
 def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line and stripped values of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    how = {"delimiter": delimiter, "skipinitialspace": True, "strict": True}
+    reader = csv.reader(io.StringIO(text, newline=""), **how)
     try:
         for values in reader:
             stripped = [value.strip() for value in values]

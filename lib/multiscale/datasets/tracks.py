@@ -1,6 +1,6 @@
 """From files of music to clips on disk, in parallel, until there are enough; again after a kill.
 
-Every file of music gets a report beside its clips, written last: where there is a report, the
+Every file that gives clips gets a report beside them, written last: where there is a report, the
 clips are whole. Clips are named after the file's path, size and time, so a file that changed is
 cut anew, and one that did not is not.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from multiscale.config import AudioError
-from multiscale.datasets.clips import UnreadError, cut, write_clip
+from multiscale.datasets.clips import cut, write_clip
 from multiscale.identity import atomic_write
 from multiscale.progress import progress
 
@@ -102,19 +102,17 @@ def prepare_track(
             write_clip(folder / clip, signal)
             facts = {"path": clip, "seconds": clip_seconds, "level_db": round(float(level), 1)}
             clips.append(facts)
-        report = {"file": track.name, "clips": clips, "reason": ""}
     except (AudioError, OSError) as error:
         for clip in clips:
             (folder / clip["path"]).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            if error.errno not in FULL:
-                raise
-            message = "the disk is full; what is done is kept: make room, then prepare again"
-            raise OSError(error.errno, message, str(folder)) from error
-        reason = printable(str(error).removeprefix(f"{track.path}: "))
-        report = {"file": track.name, "clips": [], "reason": reason}
-        if isinstance(error, UnreadError):
-            return report  # not kept, so that it is tried again
+        if isinstance(error, AudioError):  # not kept: another time it may be read
+            reason = printable(str(error).removeprefix(f"{track.path}: "))
+            return {"file": track.name, "clips": [], "reason": reason}
+        if error.errno not in FULL:
+            raise
+        message = "the disk is full; what is done is kept: make room, then prepare again"
+        raise OSError(error.errno, message, str(folder)) from error
+    report = {"file": track.name, "clips": clips, "reason": ""}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(report), encoding="utf-8")
     return report

@@ -94,6 +94,8 @@ def status(
         for job in members if state in ("running", "failed") else ():
             failure = job.failure
             typer.echo(f"  {job.label}" + (f": {failure['error']}" if failure else ""))
+    if others := store.other_versions(study.result_files(e)[0] for e in experiments):
+        typer.echo(others)
     if why:
         missing = study.missing(experiments)
         reasons = Counter(store.why_stale(study.result_files(e)[0]) for e in missing)

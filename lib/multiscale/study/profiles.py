@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 
 import yaml
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from multiscale.config import ParameterError, Settings, TrainingSettings, data_home
 from multiscale.datasets import NAMES, DatasetSettings
+from multiscale.datasets.tables import read_text
 
 PROFILES = Path(__file__).with_name("profiles")
 """Folder of the profiles that come with the package."""
@@ -24,6 +25,8 @@ OWN_DAMPING = 0.1
 
 class LearningSettings(Settings):
     """How much data the dictionaries see (§2.1-2.2, open in the paper), and how it is whitened."""
+
+    model_config = ConfigDict(strict=True)  # else yes is 1
 
     n_windows: int = Field(100_000, ge=100, description="windows sampled per level")
     n_iter: int = Field(20, ge=1, description="K-means iterations")
@@ -39,7 +42,7 @@ class Profile(Settings):
     that of ``dictionary_from``. ``source`` and ``cost`` are words for the reader.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$", description="of folders, too")
     description: str
     dataset: DatasetSettings = DatasetSettings()
     learning: LearningSettings = LearningSettings()
@@ -71,7 +74,7 @@ def load_profile(name: str | Path) -> Profile:
     ------
     ParameterError
         If there is no such profile, it is no YAML, a key is unknown or stands twice, or a value
-        is out of range.
+        is out of range or not what it looks like.
     """
     path = Path(name)
     if path.suffix != ".yaml":
@@ -84,14 +87,10 @@ def load_profile(name: str | Path) -> Profile:
             )
         path = known[str(name)]
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        values = parse_yaml(read_text(path))
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             raise ParameterError(f"expected keys and values, got {values!r}")
         return Profile(**{"name": path.stem, **values})
-    except FileNotFoundError:
-        raise ParameterError(f"profile: expected a .yaml file, got {str(name)!r}") from None
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"profile {path}: expected text in UTF-8, got {error}") from None
     except ParameterError as error:
         raise ParameterError(f"profile {path.stem}: {error}") from None
 
@@ -107,8 +106,8 @@ def borrowing(profile: Profile, source: str) -> Profile:
     elif source.endswith(".yaml"):
         elsewhere = load_profile(source).dataset
     elif Path(source).exists():
-        path, seconds = str(Path(source).absolute()), profile.dataset.clip_seconds
-        elsewhere = DatasetSettings(name="folder", path=path, clip_seconds=seconds)
+        seconds = profile.dataset.clip_seconds
+        elsewhere = DatasetSettings(name="folder", path=source, clip_seconds=seconds)
     else:
         raise ParameterError(
             f"dictionary-from: expected one of {', '.join(NAMES)}, a .yaml file, or a table or "
@@ -118,17 +117,25 @@ def borrowing(profile: Profile, source: str) -> Profile:
 
 
 def parse_yaml(text: str) -> object:
-    """Read YAML in which no key stands twice and no 010 is 8; a ParameterError if it cannot be."""
+    """Read YAML that means what it looks like, without 010 for 8; a ParameterError if it cannot."""
     try:
         return yaml.load(text, _Plain)  # a SafeLoader
     except ParameterError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # the latter: such as a day that no month has
-        raise ParameterError(f"expected YAML, got {error}") from None
+    # Besides: a day that no month has, a number of 5000 digits; lists in lists in lists.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ParameterError(f"expected YAML, got {' '.join(str(error).split())}") from None
 
 
 class _Plain(yaml.SafeLoader):
     """YAML without the surprises of its version 1.1."""
+
+    def compose_node(self, parent, index):
+        """Refuse tags, and aliases, a few of which may stand for more than memory holds."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise ParameterError("expected plain values, got a tag or an alias")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         """Refuse keys that stand twice."""
@@ -141,7 +148,8 @@ class _Plain(yaml.SafeLoader):
         """Refuse numbers that would be read as another."""
         if re.match(r"[-+]?0[0-9_]|.*:", node.value):
             raise ParameterError(f"expected a number as it is written, got {node.value}")
-        return self.construct_yaml_int(node)
+        return yaml.SafeLoader.yaml_constructors[node.tag](self, node)
 
 
-_Plain.add_constructor("tag:yaml.org,2002:int", _Plain.construct_number)
+for kind in ("int", "float"):
+    _Plain.add_constructor(f"tag:yaml.org,2002:{kind}", _Plain.construct_number)

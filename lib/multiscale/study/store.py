@@ -12,7 +12,8 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,8 +68,9 @@ class Artefact:
     def read(self) -> Any | None:
         """Its content; None if it is not there, or broken as after a disk fault."""
         try:
-            return self.load(self.path)
-        except (FileNotFoundError, SafetensorError, ParameterError):
+            with open(self.path, "rb"):  # safetensors says of what is denied that it is not there
+                return self.load(self.path)
+        except (FileNotFoundError, SafetensorError, ParameterError, KeyError, TypeError):
             return None
 
     def write(self, content: object) -> None:
@@ -126,6 +128,18 @@ def metadata(path: Path) -> dict:
     with safe_open(path, framework="numpy") as file:
         told = file.metadata() or {}
     return {name: json.loads(told[name]) for name in ("settings", "modules", "made with")}
+
+
+def other_versions(artefacts: Iterable[Artefact]) -> str:
+    """A line on those stored that other versions of the libraries made; empty if there are none."""
+    now, counts = made_with(), Counter()
+    for artefact in artefacts:
+        with suppress(SafetensorError, KeyError, OSError):
+            made = metadata(artefact.path)["made with"]
+            counts.update(f"{name} {made[name]}" for name in LIBRARIES if made[name] != now[name])
+    words = ", ".join(f"{count} by {version}" for version, count in sorted(counts.items()))
+    store = data_home() / "store"
+    return words and f"used are results of other versions: {words}; anew: rm -r '{store}'"
 
 
 def why_stale(artefact: Artefact) -> str:
