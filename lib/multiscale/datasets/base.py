@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from multiscale import audio
-from multiscale.config import ParameterError, Settings
+from multiscale.config import Count, Flag, Natural, ParameterError, Positive, Settings
 
 SPLITS = ("train", "valid", "test")
 
@@ -29,18 +29,16 @@ OPTIONS = {
 class DatasetSettings(Settings):
     """Which clips a profile uses."""
 
-    model_config = ConfigDict(strict=True)  # else yes is 1
-
     name: str = Field("cover_bands", description="data set, see multiscale.datasets")
-    n_clips: int | None = Field(None, ge=1, description="clips to use; None: all there are")
-    clip_seconds: float = Field(29.0, ge=5, le=600, description="clip length, s (§4.1)")
-    n_tags: int = Field(50, ge=1, description="most frequent tags kept (§4.2)")
-    seed: int = Field(0, ge=0, description="of arrangement, sampling and splits")
+    n_clips: Count | None = Field(None, description="clips to use; None: all there are")
+    clip_seconds: Positive = Field(29.0, ge=5, le=600, description="clip length, s (§4.1)")
+    n_tags: Count = Field(50, description="most frequent tags kept (§4.2)")
+    seed: Natural = Field(0, description="of arrangement, sampling and splits")
     path: str | None = Field(
         None, description="folder: a table or a folder of audio; magnatagatune: a copy one has"
     )
     split_by: Literal["artist", "file"] = Field("file", description="folder: what never crosses")
-    merge_synonyms: bool = Field(False, description="magnatagatune: synonyms become one tag")
+    merge_synonyms: Flag = Field(False, description="magnatagatune: synonyms become one tag")
 
     @field_validator("path")
     @classmethod

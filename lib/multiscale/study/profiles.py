@@ -9,9 +9,16 @@ import re
 from pathlib import Path
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from multiscale.config import ParameterError, Settings, TrainingSettings, data_home
+from multiscale.config import (
+    Count,
+    NotNegative,
+    ParameterError,
+    Settings,
+    TrainingSettings,
+    data_home,
+)
 from multiscale.datasets import NAMES, DatasetSettings
 from multiscale.datasets.tables import read_text
 
@@ -26,12 +33,10 @@ OWN_DAMPING = 0.1
 class LearningSettings(Settings):
     """How much data the dictionaries see (§2.1-2.2, open in the paper), and how it is whitened."""
 
-    model_config = ConfigDict(strict=True)  # else yes is 1
-
-    n_windows: int = Field(100_000, ge=100, description="windows sampled per level")
-    n_iter: int = Field(20, ge=1, description="K-means iterations")
-    whitening_damping: float | None = Field(
-        None, ge=0, description="None: 0, as in the paper; for a folder of your own music more"
+    n_windows: Count = Field(100_000, ge=100, description="windows sampled per level")
+    n_iter: Count = Field(20, description="K-means iterations")
+    whitening_damping: NotNegative | None = Field(
+        None, description="None: 0, as in the paper; for a folder of your own music more"
     )
 
 
