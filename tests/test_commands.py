@@ -114,7 +114,6 @@ PROFILES = {
     "gone.yaml": None,
     "book.yaml": lambda: Path("book").rename("book.yaml"),
     "mine.yaml": lambda: Path("mine.yaml").chmod(0),
-    "latin.yaml": lambda: Path("latin.yaml").write_bytes(b"description: \xe4"),
     "broken.yaml": lambda: Path("broken.yaml").write_text("a: [\n\nb"),
     "octal.yaml": lambda: Path("octal.yaml").write_text("description: a\nlearning: {n_iter: 010}"),
     "other.yaml": lambda: write_profile("other.yaml", {"name": "nosuch"}),
