@@ -43,8 +43,9 @@ def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree
 
 
 def skip_members(app: Sphinx, what: str, name: str, member, skip: bool, options) -> bool | None:
-    """Keep folders of this machine and aliases of types out of the API reference."""
-    return True if isinstance(member, Path | UnionType | GenericAlias) else None
+    """Keep what is not ours out of the API reference: folders, aliases, scikit-learn's routing."""
+    is_ours = not isinstance(member, Path | UnionType | GenericAlias) and name != "set_fit_request"
+    return None if is_ours else True
 
 
 def copy_mathjax(app: Sphinx, error: Exception | None) -> None:
