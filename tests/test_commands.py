@@ -80,7 +80,7 @@ def place(tmp_path, home, monkeypatch) -> Path:
 def write_profile(name: str, dataset: dict) -> None:
     sizes = made_up.SIZES.model_dump()
     values = {"dataset": dataset, "learning": {"n_windows": 300, "n_iter": 2}}
-    values |= {"description": "made up", "tagging": sizes, "similarity": sizes}
+    values |= {"description": "made up", "tagging": sizes, "similarity": dict(sizes)}
     Path(name).write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
