@@ -112,7 +112,7 @@ def full(home: str) -> None:
 PROFILES = {
     "nosuch": None,
     "gone.yaml": None,
-    "book.yaml": lambda: Path("book").rename("book.yaml"),
+    "folder.yaml": lambda: Path("folder.yaml").mkdir(),
     "mine.yaml": lambda: Path("mine.yaml").chmod(0),
     "broken.yaml": lambda: Path("broken.yaml").write_text("a: [\n\nb"),
     "octal.yaml": lambda: Path("octal.yaml").write_text("description: a\nlearning: {n_iter: 010}"),
@@ -133,7 +133,30 @@ HOMES = {
     "full": lambda: full("home"),
     "a file": lambda: os.environ.update(MULTISCALE_HOME="mine.yaml"),
 }
-MINE = {"--profile mine.yaml": ON_PROFILES, "folder --path music/table.csv": ON_DATA}
+MINE = {
+    "--profile mine.yaml": ON_PROFILES,
+    "folder --path music/table.csv --seconds 5": ON_DATA,
+}
+TOLD = {
+    "gone.yaml": "No such file",
+    "folder.yaml": "Is a directory",
+    "mine.yaml": "Permission denied",
+    "broken.yaml": "expected YAML",
+    "octal.yaml": "got 010",
+    "nowhere.yaml": "got '/nowhere'",
+    "nosuch": "got 'nosuch'",
+    "other.yaml": "got 'nosuch'",
+    "folder": "path: expected a folder of audio or a table",
+    "gone.csv": "gone.csv'",
+    "0": "n_clips: expected an integer of at least 1, got 0",
+    "music/table.csv": "Permission denied",
+    "music/broken.csv": "expected columns with path",
+    "read-only": "Permission denied",
+    "another's": "Permission denied",
+    "full": "the disk is full",
+    "a file": "Not a directory",
+}
+"""What is wrong, the last word of a case -> what is said of it."""
 WRONG = {
     **{
         f"{command} --profile {name}": PROFILES[name]
@@ -163,7 +186,7 @@ def call(command: str, capsys) -> tuple[int, str, str]:
 
 def kept() -> dict[str, bytes]:
     """What no command may touch."""
-    found = (*Path("music").glob("*.wav"), *Path().glob("book*/*"), Path("home/profiles/kept.yaml"))
+    found = (*Path("music").glob("*.wav"), *Path().glob("book/*"), Path("home/profiles/kept.yaml"))
     return {path.name: path.read_bytes() for path in found}
 
 
@@ -182,6 +205,8 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(place, capsys, monkeypatch, c
         Path("home").chmod(0o700)
     assert code not in (0, None)
     assert 1 <= len(said.splitlines()) <= 3, said
+    what = case.rpartition("#")[2] if "#" in case else case.split()[-1]
+    assert TOLD[what] in said
     assert "Traceback" not in said
     assert kept() == before
 

@@ -78,6 +78,9 @@ NotNegative = _kind(float, "a number of at least 0", lambda value: 0 <= value < 
 Device = Annotated[Any, BeforeValidator(lambda value: select_device(value))]
 RandomState = Annotated[Any, BeforeValidator(_random_state)]
 RepresentationName = Literal["multiresolution", "gaussian", "laplacian"]
+Pooling = Literal["max", "mean", "min", "var", "mean_std"]
+Assignment = Literal["abs", "signed"]
+KernelName = Literal["binomial", "triangle", "wide"]
 Dictionary = _kind(
     int, "pca, mel, mfcc or a number of means", lambda value: value >= 1, ("pca", *FIXED)
 )

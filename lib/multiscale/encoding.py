@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,8 +26,6 @@ from sklearn.decomposition import PCA
 
 from multiscale import config
 from multiscale.config import EXPLAINED_VARIANCE_RATIO, ParameterError
-
-Pooling = Literal["max", "mean", "min", "var", "mean_std"]
 
 POOLINGS = {
     "max": lambda code: code.amax(-1),
@@ -220,7 +217,7 @@ def encode(frames: torch.Tensor, encoder: Encoder) -> torch.Tensor:
 
 
 def encode_and_pool(
-    level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: Pooling = "max"
+    level: torch.Tensor, encoder: Encoder, pooling_length: int, pooling: config.Pooling = "max"
 ) -> torch.Tensor:
     """Windows, encode, pool (Fig. 1): features, (..., n_pooling_windows, n_features)."""
     config.check_parameters(encode_and_pool, {"pooling": pooling})

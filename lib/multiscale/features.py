@@ -25,9 +25,9 @@ from multiscale.config import (
     ParameterError,
     SpectrogramSettings,
 )
-from multiscale.encoding import Encoder, Pooling, encode_and_pool, fit_whitening
-from multiscale.kmeans import Assignment, SphericalKMeans
-from multiscale.representations import Clips, KernelName, Representation
+from multiscale.encoding import Encoder, encode_and_pool, fit_whitening
+from multiscale.kmeans import SphericalKMeans
+from multiscale.representations import Clips, Representation
 
 PARTS = ("components", "explained_variance", "mean", "means")
 """Arrays of a level's encoder that are saved; the rest is computed from them."""
@@ -113,12 +113,12 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
         *,
         n_levels: config.Count = N_LEVELS,
         pooling_length: config.Count = POOLING_LENGTH,
-        pooling: Pooling = "max",
+        pooling: config.Pooling = "max",
         explained_variance_ratio: config.Share = EXPLAINED_VARIANCE_RATIO,
         whiten: config.Flag = True,
         whitening_damping: config.NotNegative = 0.0,
-        assign: Assignment = "abs",
-        kernel: KernelName = "binomial",
+        assign: config.Assignment = "abs",
+        kernel: config.KernelName = "binomial",
         double_hop: config.Flag = False,
         n_windows: config.Count = 50_000,
         n_iter: config.Natural = 20,

@@ -7,8 +7,6 @@ means then move to the normalised sum of their samples, each weighted by its pro
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,8 +16,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from multiscale import config
 from multiscale.config import ParameterError, select_device
-
-Assignment = Literal["abs", "signed"]
 
 
 class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -67,7 +63,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         *,
         n_iter: config.Natural = 20,
         damping: config.NotNegative = 1.0,
-        assign: Assignment = "abs",
+        assign: config.Assignment = "abs",
         batch_size: config.Count = 1024,
         random_state: config.RandomState = None,
         device: config.Device = "auto",

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Literal
 
 import numpy as np
 import torch
@@ -40,8 +39,6 @@ Clips = Sequence[np.ndarray] | np.ndarray
 """Audio of equal lengths: shape (n_clips, n_samples), or a sequence of shapes (n_samples,)."""
 
 Kernel = tuple[float, ...]
-
-KernelName = Literal["binomial", "triangle", "wide"]
 
 KERNELS = {
     "binomial": (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16),
@@ -159,7 +156,7 @@ class Representation:
     name: config.RepresentationName = "laplacian"
     n_levels: config.Count = N_LEVELS
     pooling_length: config.Count = POOLING_LENGTH
-    kernel: KernelName = "binomial"
+    kernel: config.KernelName = "binomial"
     double_hop: config.Flag = False
     spectrogram: SpectrogramSettings = PAPERS
 

@@ -18,8 +18,11 @@ from multiscale.config import (
     N_LEVELS,
     POOLING_LENGTH,
     REPRESENTATIONS,
+    Assignment,
     Dictionary,
+    KernelName,
     ParameterError,
+    Pooling,
     RepresentationName,
     Settings,
     check_architecture,
@@ -42,12 +45,12 @@ class Architecture(Settings):
     dictionary: Dictionary = 500
     n_levels: int = N_LEVELS
     pooling_length: int = POOLING_LENGTH
-    pooling: Literal["max", "mean", "min", "var", "mean_std"] = "max"
+    pooling: Pooling = "max"
     explained_variance_ratio: float = Field(EXPLAINED_VARIANCE_RATIO, gt=0, lt=1)
     whiten: bool = True
     whitening_damping: float | None = Field(None, ge=0, description="None: the profile's")
-    assign: Literal["abs", "signed"] = "abs"
-    kernel: Literal["binomial", "triangle", "wide"] = "binomial"
+    assign: Assignment = "abs"
+    kernel: KernelName = "binomial"
     double_hop: bool = False
     log_constant: float = Field(10_000.0, gt=0)
     window_share: float = Field(1.0, gt=0, le=1, description="of the profile's sampled windows")
