@@ -247,6 +247,18 @@ def made(place: Path) -> dict[str, bytes | list]:
     return found
 
 
+def test_ctrl_c_is_the_commands_alone():
+    script = """
+import signal
+from multiscale.commands import SIGNALS, processes
+with processes(2) as pool:
+    blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+assert blocked >= set(SIGNALS), blocked
+assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "and this process hears them"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 ENDS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)]
 OTHERS = [(signal.SIGTERM, os.killpg), (signal.SIGINT, os.kill)]
 

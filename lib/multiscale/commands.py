@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children
+from multiprocessing import active_children, resource_tracker
 
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.backend.utils import kill_process_tree
@@ -64,7 +64,8 @@ def command() -> Iterator[None]:
 def processes(n: int, env: dict[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
     """So many processes, which end with what is done within, or with this one if it is killed."""
     # Signals are blocked in what begins meanwhile: Ctrl-C reaches a whole group, and this process
-    # alone is to say so.
+    # alone is to say so. The tracker unblocks them as it begins, so it begins first.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pool = ProcessPoolExecutor(n, env=env, initializer=_settle, initargs=(os.getpid(),))
