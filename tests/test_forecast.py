@@ -39,7 +39,7 @@ def test_training_counts_its_products(study):
     settings = made_up.SIZES
     n_pools = (1 + 5 * 16_000 // 512) // 128
     examples = 0.7 * 30 * n_pools  # one minibatch: the search is over before it halves its trials
-    epochs = settings.max_epochs * (settings.n_trials + forecast.EPOCHS * settings.n_runs)
+    epochs = settings.max_epochs * settings.n_runs * (settings.n_trials + forecast.EPOCHS)
     expected = forecast.TRAINING * 4 * examples * 1200 * settings.n_hidden * epochs
     assert row["flop"] == pytest.approx(expected)
     assert row["seconds"] == pytest.approx(forecast.BEGUN + expected / SLOW)

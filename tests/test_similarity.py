@@ -204,6 +204,25 @@ def test_kept_parameters_have_the_kept_scores():
     assert model.runs.epochs[0] > 1
 
 
+def test_training_in_the_span_of_few_clips_is_training_in_all_dimensions(monkeypatch):
+    data = (*planted(40, n_features=90), *planted(seed=1, n_features=90))
+    gentle = [Hyperparameters(0.01, 1e-3)]
+    expected = fit(data, gentle)
+    task, begin = type(SIMILARITY), SIMILARITY.initial.__func__
+
+    def begin_in_span(self, x, *rest):
+        basis = torch.linalg.qr(x.T).Q
+        return {"projection": basis @ begin(self, x @ basis, *rest)["projection"]}
+
+    monkeypatch.setattr(task, "projection", "")
+    monkeypatch.setattr(task, "initial", begin_in_span)
+    found = fit(data, gentle)
+    assert found.weights()["projection"].shape == (90, 3)
+    np.testing.assert_array_equal(found.runs.epochs, expected.runs.epochs)
+    for clips in (data[0], data[2]):
+        np.testing.assert_allclose(found.outputs(clips), expected.outputs(clips), atol=1e-3)
+
+
 def test_the_first_run_of_many_is_that_run_alone():
     data = (*planted(seed=0), *planted(seed=1))
     alone, many = fit(data, [GOOD], seed=3), fit(data, [GOOD] * 3, seed=3)

@@ -92,13 +92,15 @@ def test_end_to_end_stored_and_repeatable(task, n_outputs, profile, refuse, monk
     assert study.result(small(task)) is None
     result = study.run(small(task))
     of_trials = (result.trial_scores, result.trial_rates, result.trial_decays)
-    assert {values.shape for values in (*of_trials, result.scores)} == {(2,)}
+    assert {values.shape for values in of_trials} == {(2, 2)}
+    assert result.scores.shape == (2,)
     assert result.outputs.shape == (2, 10, n_outputs)
     assert ((result.scores > 0) & (result.scores <= 1)).all()
     assert result.history.shape in {(epochs, 2) for epochs in range(1, 5)}
-    chosen = int(np.argmax(result.trial_scores))
-    assert result.best.learning_rate == result.trial_rates[chosen]
-    assert result.best.weight_decay == result.trial_decays[chosen]
+    assert len(np.unique(result.trial_rates)) == 4  # a search for each run
+    for run, chosen in enumerate(np.argmax(result.trial_scores, axis=1)):
+        assert result.best[run].learning_rate == result.trial_rates[run, chosen]
+        assert result.best[run].weight_decay == result.trial_decays[run, chosen]
     assert not np.array_equal(result.outputs[0], result.outputs[1])
 
     monkeypatch.setenv("MULTISCALE_HOME", str(tmp_path / "elsewhere"))

@@ -176,7 +176,7 @@ def test_scores_are_those_of_the_kept_parameters():
 def test_classifier():
     features, tags = planted()
     test, test_tags = planted(seed=2)
-    classifier = TagClassifier(n_hidden=30, max_epochs=15, device="cpu").fit(features, tags)
+    classifier = TagClassifier(n_hidden=30, max_epochs=30, device="cpu").fit(features, tags)
     probabilities = classifier.predict_proba(test)
     assert probabilities.shape == test_tags.shape
     assert probabilities.min() >= 0

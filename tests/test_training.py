@@ -212,6 +212,7 @@ def test_runs_side_by_side_are_runs_alone():
             seed=1,
             batch_size=16,
             averaging=0.9,
+            clipping=0.5,
         )
 
     together = go(trials, 5)
@@ -301,6 +302,7 @@ def test_every_optimiser_finds_the_bottom_of_a_bowl(optimiser):
     assert torch.allclose(runs.parameters["weight"], bottom[None], atol=1e-3)
 
 
+@pytest.mark.parametrize("clipping", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("optimiser", "reference"),
     [
@@ -309,8 +311,8 @@ def test_every_optimiser_finds_the_bottom_of_a_bowl(optimiser):
         ("adam", torch.optim.Adam),
     ],
 )
-def test_every_optimiser_is_torchs(optimiser, reference):
-    """Run by run, each with its own rate and decay, and biases that do not decay."""
+def test_every_optimiser_is_torchs(optimiser, reference, clipping):
+    """Run by run, each with its own rate, decay and clipping, and biases that do not decay."""
     _, _, loss = regression()
     n_epochs, epochs = 20, count()
     chosen = [Hyperparameters(0.01, 0.3), Hyperparameters(0.1, 0.0), Hyperparameters(0.05, 0.01)]
@@ -325,20 +327,44 @@ def test_every_optimiser_is_torchs(optimiser, reference):
         seed=0,
         batch_size=60,
         optimiser=optimiser,
+        clipping=clipping,
     )
+    clip = torch.nn.utils.clip_grad_norm_
     for run, hyperparameters in enumerate(chosen):
         values = {name: value.requires_grad_() for name, value in start(1).items()}
         groups = [
             {"params": [values["weight"]], "weight_decay": hyperparameters.weight_decay},
             {"params": [values["bias"]], "weight_decay": 0.0},
         ]
-        stepper = reference(groups, lr=hyperparameters.learning_rate)
+        stepper, longest = reference(groups, lr=hyperparameters.learning_rate), 0.0
         for _ in range(n_epochs):
             stepper.zero_grad()
             loss(values, torch.arange(60)).sum().backward()
+            if clipping:
+                longest = longest or clipping * float(clip(values.values(), np.inf))
+                clip(values.values(), longest)
             stepper.step()
         for name, value in values.items():
-            torch.testing.assert_close(runs.parameters[name][run], value[0].detach())
+            close = {"rtol": 1e-5, "atol": 1e-6}
+            torch.testing.assert_close(runs.parameters[name][run], value[0].detach(), **close)
+
+
+def test_a_first_gradient_of_0_clips_nothing_away():
+    """As of a first minibatch in which no clip has a neighbour."""
+    steps = count()
+    runs = train(
+        {"weight": torch.zeros(1, 1)},
+        loss=lambda parameters, batch: (0.0 if next(steps) < 2 else 1.0) * parameters["weight"][0],
+        score=lambda parameters: -parameters["weight"][:, 0].numpy(),
+        n_examples=1,
+        hyperparameters=[Hyperparameters(1.0, 0.0)],
+        max_epochs=4,
+        patience=4,
+        seed=0,
+        optimiser="plain",
+        clipping=0.5,
+    )
+    assert runs.parameters["weight"][0, 0] == -1  # two steps of half a gradient of 1
 
 
 SETTINGS = TrainingSettings(n_trials=4, n_runs=2, max_epochs=4, patience=2, n_hidden=8)

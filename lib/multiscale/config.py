@@ -161,12 +161,13 @@ PAPERS = SpectrogramSettings()
 class TrainingSettings(Settings):
     """How the models of §4.2 and §4.3 are trained and searched, and how long."""
 
-    n_trials: Count = Field(16, description="random search trials (open in the paper)")
+    n_trials: Count = Field(6, description="random search trials of each run (open in the paper)")
     n_runs: Count = Field(10, description="runs with different initialisations (§5.1)")
     max_epochs: Count = Field(300, description="upper bound; early stopping ends sooner")
     patience: Count = Field(5, description="epochs without gain on validation before stopping")
     patience_steps: Natural = Field(200, description="steps without gain, too, before stopping")
     averaging: NotNegative = Field(0.99, lt=1, description="of the weights over steps; 0: none")
+    clipping: NotNegative = Field(0.5, description="longest gradient, by a run's first; 0: any")
     n_hidden: Count = Field(1000, description="rectified linear units of the MLP (§4.2)")
     optimiser: Literal["momentum", "plain", "adam"] = "momentum"
     standardise: Flag = Field(True, description="features to zero mean and unit variance (open)")

@@ -4,7 +4,9 @@ Several *runs* are trained side by side: every parameter has a leading axis of r
 in their initialisation (§5.1) or, in a random search, in learning rate and weight decay. All see
 the same minibatches, so that one matrix product serves them all. What is scored and kept is a
 running average of the weights over the last steps (Polyak and Juditsky, 1992): the steps of a
-constant learning rate leave noise in the weights, which their average does not have.
+constant learning rate leave noise in the weights, which their average does not have. Gradients
+are clipped by their norm (Pascanu et al., 2013): a rate at the edge of stability would otherwise
+leap away from what it has learned, in some runs and not in others.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ def train(
     seed: int,
     patience_steps: int = 0,
     averaging: float = 0.0,
+    clipping: float = 0.0,
     halving: bool = False,
     batch_size: int = BATCH_SIZE,
     optimiser: str = "momentum",
@@ -116,6 +119,9 @@ def train(
     averaging : float, default=0
         What the average of the weights keeps of itself at each step: 0.99 averages about the last
         100 steps, 0 takes the weights as they are.
+    clipping : float, default=0
+        Norm that a run's gradient is shortened to if it is longer, as a share of its first one's,
+        which makes it the same for any task; 0 takes gradients as they are.
     halving : bool, default=False
         Successive halving, for a search (Jamieson and Talwalkar, 2016): after
         :data:`FIRST_HALVING` steps the worse half of the runs ends, again after twice as many,
@@ -140,7 +146,7 @@ def train(
     rng = np.random.default_rng(seed)
     device = next(iter(parameters.values())).device
     runs = _start(parameters, len(hyperparameters))
-    descent = _Descent(parameters, hyperparameters, optimiser, averaging)
+    descent = _Descent(parameters, hyperparameters, optimiser, averaging, clipping)
     active = np.arange(len(hyperparameters))
     next_halving = FIRST_HALVING
     for epoch in range(1, max_epochs + 1):
@@ -197,11 +203,14 @@ class _Descent:
         hyperparameters: list[Hyperparameters],
         optimiser: str,
         averaging: float,
+        clipping: float,
     ):
-        self.update, self.averaging, self.n_steps = OPTIMISERS[optimiser], averaging, 0
+        self.update, self.n_steps = OPTIMISERS[optimiser], 0
+        self.averaging, self.clipping = averaging, clipping
         self.parameters = {name: value.clone() for name, value in parameters.items()}
         # Without averaging the same tensors, which are changed in place.
         self.averages = {n: v.clone() if averaging else v for n, v in self.parameters.items()}
+        self.longest = next(iter(parameters.values())).new_zeros(len(hyperparameters))
         self.state: dict[str, Parameters] = {}
         for name, value in parameters.items():
             each = (-1, *[1] * (value.ndim - 1))  # (n_runs, 1, ...), to multiply its values with
@@ -217,15 +226,27 @@ class _Descent:
         # Runs do not share parameters, so the gradient of the sum holds each run's own.
         gradients = torch.autograd.grad(loss(watched).sum(), list(watched.values()))
         self.n_steps += 1
+        if self.clipping:
+            self._clip(gradients)
         for (name, weights), gradient in zip(self.parameters.items(), gradients, strict=True):
             self.update(weights, gradient, self.state[name])
             if self.averaging:  # a plain mean, until there are steps enough to forget some
                 new = max(1 - self.averaging, 1 / self.n_steps)
                 self.averages[name].lerp_(weights, new)
 
+    def _clip(self, gradients: tuple[torch.Tensor, ...]) -> None:
+        """Shorten each run's gradient, in place, to its longest allowed norm."""
+        norm = torch.stack([some.flatten(1).norm(dim=1) for some in gradients]).norm(dim=0)
+        # The first that is not 0, as a batch without neighbours has it.
+        self.longest = torch.where(self.longest > 0, self.longest, self.clipping * norm)
+        shorter = (self.longest / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(shorter.reshape(-1, *[1] * (gradient.ndim - 1)))
+
     def keep(self, runs: np.ndarray) -> None:
         """Go on with some of the runs only: the others have stopped."""
         self.parameters = {name: value[runs] for name, value in self.parameters.items()}
+        self.longest = self.longest[runs]
         averages = self.averages if self.averaging else {}
         self.averages = self.parameters | {n: value[runs] for n, value in averages.items()}
         for name, state in self.state.items():

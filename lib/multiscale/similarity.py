@@ -28,8 +28,9 @@ class _ArtistSimilarity(Task):
     n_components: int = N_COMPONENTS
     batch_size: int = 256  # clips, which must hold neighbours (open in the paper)
     name = "similarity"
-    learning_rates = (1e-3, 1e-1)
-    weight_decays = (1e-5, 1e-1)
+    projection = "projection"
+    learning_rates = (3e-3, 1e-1)
+    weight_decays = (1e-5, 1e-2)
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.mean(axis=1)
@@ -56,11 +57,11 @@ class _ArtistSimilarity(Task):
     def initial(
         self, x: torch.Tensor, y: torch.Tensor, n_runs: int, settings: TrainingSettings, seed: int
     ) -> Parameters:
-        """Normal, so small that the distances of standardised clips start at about 2."""
+        """Normal, so small that the squared distances of two clips start at about 2."""
         shape = (x.shape[1], self.n_components)
         values = [rng.standard_normal(shape, np.float32) for rng in streams(seed, n_runs)]
-        width = np.prod(shape) ** -0.5
-        return {"projection": torch.tensor(width * np.stack(values), dtype=torch.float32)}
+        width = (self.n_components * x.square().sum(1).mean().cpu().clamp(min=1e-12)) ** -0.5
+        return {"projection": width * torch.tensor(np.stack(values))}
 
     def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return -nca_probabilities(self.outputs(parameters, x, 1), y).mean(-1)
@@ -89,7 +90,7 @@ class NCA(TransformerMixin, EarlyStopped):
     ----------
     n_components : int, default=50
         Dimensions of the learned space.
-    learning_rate, weight_decay : float, default=0.005 and 0.001
+    learning_rate, weight_decay : float, default=0.02 and 0.001
         Of the descent, for small data.
     n_trials, max_epochs, patience, validation_fraction, random_state, device
         As :class:`multiscale.tagging.TagClassifier`.
@@ -102,7 +103,7 @@ class NCA(TransformerMixin, EarlyStopped):
         The trained projection.
     """
 
-    learning_rate: config.Positive = 0.005
+    learning_rate: config.Positive = 0.02
     weight_decay: config.NotNegative = 0.001
     n_components: config.Count = N_COMPONENTS
 

@@ -20,8 +20,8 @@ class _TagPrediction(Task):
     """Windows are the rows, (n_clips * n_pooling_windows, n_features); labels are tags."""
 
     name = "tagging"
-    learning_rates = (3e-3, 3e-1)
-    weight_decays = (1e-3, 1.0)
+    learning_rates = (5e-3, 1e-1)
+    weight_decays = (3e-3, 3e-1)
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.reshape(-1, features.shape[-1])

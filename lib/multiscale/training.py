@@ -39,7 +39,7 @@ UNSCALED_RATES = (1e-4, 3e-3)
 ADAM_RATES = (1e-4, 3e-3)
 """Learning rates to search with Adam, whose steps have a size of their own."""
 
-DESCENT = {"max_epochs", "patience", "patience_steps", "averaging", "optimiser"}
+DESCENT = {"max_epochs", "patience", "patience_steps", "averaging", "clipping", "optimiser"}
 """Settings of :func:`multiscale.descent.train`."""
 
 N_DRAWS = 100
@@ -56,6 +56,7 @@ class Task(Protocol):
     learning_rates: tuple[float, float]  # of the random search
     weight_decays: tuple[float, float]
     batch_size: int = BATCH_SIZE
+    projection: str = ""  # the parameter that projects x, if nothing else looks at x
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         """(n_clips, n_pooling_windows, n_features) -> (n_rows, n_features)."""
@@ -237,6 +238,12 @@ def fit_runs(
     scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise)
     scaler.fit(task.inputs(features))
     x, x_valid = (_standardised(task, some, scaler).to(chosen) for some in (features, held_out))
+    basis = None
+    if task.projection and len(x) < x.shape[1]:
+        # Gradients lie in the span of x, which has fewer dimensions. What the projection does
+        # beside it would be as it began: noise, which only clips not trained on could see.
+        basis = torch.linalg.qr(x.T).Q  # (n_features, n_rows)
+        x, x_valid = x @ basis, x_valid @ basis
     y = task.targets(labels, features.shape[1]).to(chosen)
     initial = task.initial(x, y, len(hyperparameters), settings, seed)
     runs = descent.train(
@@ -250,6 +257,8 @@ def fit_runs(
         halving=halving,
         **settings.model_dump(include=DESCENT),
     )
+    if basis is not None:
+        runs.parameters[task.projection] = basis @ runs.parameters[task.projection]
     return Model(task, runs, scaler, hyperparameters)
 
 

@@ -20,11 +20,11 @@ def search(
     label: str,
     ranges: tuple[tuple[float, float], tuple[float, float]],
 ) -> Figure:
-    """Trials of a random search, coloured by validation score; the best is circled.
+    """Trials of the runs' random searches, coloured by validation score; the best are circled.
 
     Parameters
     ----------
-    rates, decays, scores : ndarray of shape (n_trials,)
+    rates, decays, scores : ndarray of shape (n_runs, n_trials)
         Learning rate, weight decay and validation score.
     label : str
         What the score is.
@@ -38,7 +38,7 @@ def search(
     """
     figure, ax = new_figure(height=3.0)
     points = ax.scatter(rates, decays, c=scores, cmap="viridis", s=60, clip_on=False)
-    best = int(np.nanargmax(scores))
+    best = np.arange(len(scores)), np.nanargmax(scores, axis=1)
     ax.scatter(
         rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red", clip_on=False
     )

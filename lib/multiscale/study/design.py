@@ -165,6 +165,7 @@ OPEN_CHOICES: dict[str, tuple[dict, dict]] = {
     "gradient descent without momentum": ({}, {"optimiser": "plain"}),
     "Adam": ({}, {"optimiser": "adam"}),
     "the last weights, not their average": ({}, {"averaging": 0.0}),
+    "gradients as they are": ({}, {"clipping": 0.0}),
 }
 """Change -> fields of Architecture and of TrainingSettings: what the decision register measures."""
 

@@ -179,13 +179,18 @@ class _Costs:
         examples = self.n_train * (self._n_pools(a) if of_windows else 1)
         weights = n_inputs * (settings.n_hidden if of_windows else N_COMPONENTS)
         batch_size = (TAGGING if of_windows else SIMILARITY).batch_size
-        epochs = _search_epochs(settings, math.ceil(examples / batch_size))
-        epochs += EPOCHS * settings.max_epochs * settings.n_runs
+        of_search = _search_epochs(settings, math.ceil(examples / batch_size))
+        epochs = settings.n_runs * (of_search + EPOCHS * settings.max_epochs)
         # Forwards, and backwards to the weights; nothing goes back to the features.
         flop = TRAINING * 2 * 2 * examples * weights * epochs
         disk = 4 * settings.n_runs * (weights + 0.2 * self.n_clips * N_COMPONENTS)
         features = 4 * self.n_clips * self._n_pools(a) * n_inputs
-        return flop, 0.0, disk, 3 * features + 4 * 4 * weights * settings.n_trials
+        return (
+            flop,
+            0.0,
+            disk,
+            3 * features + 4 * 4 * weights * max(settings.n_trials, settings.n_runs),
+        )
 
     def _audio(self, a: Architecture) -> float:
         """What the levels of one clip are worth."""

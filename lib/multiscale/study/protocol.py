@@ -7,7 +7,7 @@ test set.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,9 @@ class Result:
 
     Attributes
     ----------
-    best : Hyperparameters
-        What the random search chose, on the validation set.
-    trial_scores, trial_rates, trial_decays : ndarray of shape (n_trials,)
+    best : list of Hyperparameters
+        What the random search of each run chose, on the validation set.
+    trial_scores, trial_rates, trial_decays : ndarray of shape (n_runs, n_trials)
         Validation score, learning rate and weight decay of each trial.
     history : ndarray of shape (n_epochs, n_runs)
         Validation score of the runs after each epoch.
@@ -45,7 +45,7 @@ class Result:
         Time that search and runs took.
     """
 
-    best: Hyperparameters
+    best: list[Hyperparameters]
     trial_scores: np.ndarray
     trial_rates: np.ndarray
     trial_decays: np.ndarray
@@ -59,14 +59,14 @@ class Result:
     def save(self, path: Path) -> None:
         """Write it to a safetensors file."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays["best"] = [self.best.learning_rate, self.best.weight_decay]
+        arrays["best"] = [astuple(chosen) for chosen in self.best]
         save_file({name: np.asarray(value, order="C") for name, value in arrays.items()}, path)
 
     @classmethod
     def load(cls, path: Path) -> Result:
         """Read what :meth:`save` wrote."""
         arrays = load_file(path)
-        best = Hyperparameters(*map(float, arrays["best"]))
+        best = [Hyperparameters(*chosen) for chosen in arrays["best"].tolist()]
         return cls(**{**arrays, "best": best, "seconds": float(arrays["seconds"])})
 
 
@@ -90,14 +90,18 @@ def run(
     """Search, train the runs and score them, on features and labels by split."""
     train, valid = ((features[name], labels[name]) for name in ("train", "valid"))
     started = time.perf_counter()
-    best, trials = search(task, train, valid, settings, seed=seed)
-    model = fit_runs(task, train, valid, [best] * settings.n_runs, settings, seed=seed)
+    # A search is a draw like any other: where each run has its own, their spread holds it.
+    seeds = np.random.SeedSequence(seed).generate_state(settings.n_runs).tolist()
+    searches = [search(task, train, valid, settings, seed=each) for each in seeds]
+    best = [chosen for chosen, _ in searches]
+    model = fit_runs(task, train, valid, best, settings, seed=seed)
+    trials = [found.hyperparameters for _, found in searches]
     outputs = model.outputs(features["test"])
     result = Result(
         best=best,
-        trial_scores=trials.runs.scores,
-        trial_rates=np.array([h.learning_rate for h in trials.hyperparameters]),
-        trial_decays=np.array([h.weight_decay for h in trials.hyperparameters]),
+        trial_scores=np.array([found.runs.scores for _, found in searches]),
+        trial_rates=np.array([[trial.learning_rate for trial in some] for some in trials]),
+        trial_decays=np.array([[trial.weight_decay for trial in some] for some in trials]),
         history=model.runs.history,
         valid_scores=model.runs.scores,
         epochs=model.runs.epochs,

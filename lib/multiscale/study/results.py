@@ -7,6 +7,7 @@ similarity, whose scores are also told apart by whether an artist was seen in tr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +50,12 @@ def results_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFra
     """
     rows = []
     for experiment, result in _found(study, experiments):
-        common = _columns(experiment) | {
-            "learning_rate": result.best.learning_rate,
-            "weight_decay": result.best.weight_decay,
-            "seconds": result.seconds,
-        }
+        common = _columns(experiment) | {"seconds": result.seconds}
         for run, scores in enumerate(_SCORED[experiment.task](result, study.music)):
             of_run = {"run": run, "valid": result.valid_scores[run], "epochs": result.epochs[run]}
-            rows.append(common | of_run | {"test": result.scores[run]} | scores)
+            rows.append(
+                common | asdict(result.best[run]) | of_run | {"test": result.scores[run]} | scores
+            )
     columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
     return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
 
