@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urldefrag
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(p.relative_to(HTML).as_posix() for p in HTML.glob("book/*.html"))
@@ -117,6 +118,10 @@ def test_a_page_is_whole(page, site, name, theme):
         page.wait_for_function("MathJax.startup.promise.then(() => true)")
         assert page.locator(".math mjx-container").count() >= formulas
         assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    grave = [
+        v for v in Axe().run(page).response["violations"] if v["impact"] in ("critical", "serious")
+    ]
+    assert [(v["help"], [node["target"] for node in v["nodes"]]) for v in grave] == []
 
 
 @pytest.mark.skipif(not PAGES, reason="there is no built book: run `make book` first")

@@ -1,4 +1,5 @@
-/* One switch a page that shows all code, and one player sounding at a time. */
+/* One switch a page that shows all code, one player sounding at a time, and names and roles that
+   screen readers miss in what the theme and docutils write. */
 document.addEventListener("DOMContentLoaded", () => {
   const folded = document.querySelectorAll(".bd-article details.hide");
   const title = document.querySelector(".bd-article h1");
@@ -16,6 +17,11 @@ document.addEventListener("DOMContentLoaded", () => {
     show(false);
     title.after(button);
   }
+  document.querySelectorAll(".toctree-l1 > details > summary").forEach((summary) => {
+    const chapter = summary.closest("li").querySelector("a").textContent.trim();
+    summary.setAttribute("aria-label", `Sections of ${chapter}`);
+  });
+  document.querySelectorAll(".citation-list").forEach((list) => list.removeAttribute("role"));
   document.addEventListener("play", (event) => {
     document.querySelectorAll("audio").forEach((audio) => {
       if (audio !== event.target) audio.pause();
