@@ -37,6 +37,9 @@ IMAGE_STATE = """async () => {
   await Promise.all(images.map(i => i.decode().catch(() => null)));
   return images.map(i => [i.src.slice(0, 200), i.naturalWidth, i.alt]);
 }"""
+CUT_OFF = """() => [
+  ...document.querySelectorAll('.bd-article :is(pre, table, div.math, .cell_output > div, img)')
+].filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.textContent.trim().slice(0, 200))"""
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -178,6 +181,17 @@ def test_a_page_fits_a_phone(page, site, name):
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{site}/{name}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("name", PAGES or ["no book"])
+def test_nothing_is_cut_off_on_a_laptop(page, site, name):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{site}/{name}")
+    if page.locator("div.math").count():
+        page.wait_for_function("MathJax.startup.promise.then(() => true)")
+    if page.locator("button.show-code").count():
+        page.click("button.show-code")
+    assert page.evaluate(CUT_OFF) == []
 
 
 def test_search_finds_pages_offline(page, site):
