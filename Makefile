@@ -19,7 +19,7 @@ BUSY  := $(VENV)/.installing
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env book test rerun experiments bench lab serve lint clean
+.PHONY: help env book pdf test rerun experiments bench lab serve lint clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,6 +30,9 @@ env: $(READY)  ## make .venv from requirements.lock
 
 book: $(READY)  ## run every chapter and build _build/html [PROFILE=smoke|laptop|paper|mine.yaml DATASET=folder DATA=tags.csv]
 	@$(BIN)/python -m companion.build --profile $(call quoted,PROFILE) --dataset $(call quoted,DATASET) --data $(call quoted,DATA) --clips $(call quoted,CLIPS)
+
+pdf: book  ## print the whole book into _build/multiscale.pdf, with chromium [as book]
+	@$(BIN)/python -m companion.pdf
 
 test: $(READY)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest

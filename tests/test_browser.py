@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,9 +13,10 @@ from urllib.parse import urldefrag
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from companion.pdf import CHROMIUM, print_book
+
 HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(p.relative_to(HTML).as_posix() for p in HTML.glob("book/*.html"))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 DISABLED = ("gpu", "background-networking", "component-update", "sync")
 FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in DISABLED)]
 MEDIA_STATE = """async () => {
@@ -204,3 +205,11 @@ def test_the_front_door_leads_to_the_book(page, site):
     page.goto(f"{site}/index.html")
     page.wait_for_url("**/book/index.html")
     assert page.locator("h1").count() >= 1
+
+
+def test_the_whole_book_is_printed(site, tmp_path):
+    names = [Path(name).stem for name in PAGES]
+    print_book(HTML, names, tmp_path / "book.pdf", "All of it", "its authors")
+    printed = (tmp_path / "book.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", printed)) > 2 * len(PAGES)
+    assert b"/Outlines" in printed
