@@ -21,7 +21,7 @@ class _TagPrediction(Task):
 
     name = "tagging"
     learning_rates = (5e-3, 1e-1)
-    weight_decays = (3e-3, 3e-1)
+    weight_decays = (1e-2, 3e-1)
 
     def inputs(self, features: np.ndarray) -> np.ndarray:
         return features.reshape(-1, features.shape[-1])
