@@ -1,17 +1,25 @@
-"""The API reference: one page from the docstrings, modules in the order in which data flow."""
+"""The API reference: pages from the docstrings, modules in the order in which data flow."""
 
-MODULES = {
-    "The method": """multiscale.config multiscale.audio multiscale.spectrogram
-        multiscale.representations multiscale.encoding multiscale.kmeans multiscale.features
-        multiscale.descent multiscale.training multiscale.tagging multiscale.similarity""",
-    "Data sets": """multiscale.datasets multiscale.datasets.base multiscale.datasets.describing
-        coverbands""",
-    "Experiments": """multiscale.study.profiles multiscale.study.design multiscale.study.study
+PARTS = {
+    "api_method": (
+        "The method",
+        """multiscale.config multiscale.audio multiscale.spectrogram multiscale.representations
+        multiscale.encoding multiscale.kmeans multiscale.features multiscale.descent
+        multiscale.training multiscale.tagging multiscale.similarity""",
+    ),
+    "api_data": (
+        "Data sets",
+        "multiscale.datasets multiscale.datasets.base multiscale.datasets.describing coverbands",
+    ),
+    "api_experiments": (
+        "Experiments",
+        """multiscale.study.profiles multiscale.study.design multiscale.study.study
         multiscale.study.protocol multiscale.study.results multiscale.study.evidence
         multiscale.study.claims multiscale.study.decisions""",
-    "In the chapters": "companion companion.figures companion.listen",
+    ),
+    "api_chapters": ("In the chapters", "companion companion.figures companion.listen"),
 }
-"""Heading -> modules whose names readers use."""
+"""Page -> its title, and modules whose names readers use."""
 
 HEAD = """# API reference
 
@@ -19,7 +27,7 @@ Generated from the docstrings, in the order in which data flow through the modul
 """
 
 SECTION = """
-### {name}
+## {name}
 
 ```{{eval-rst}}
 .. automodule:: {name}
@@ -29,9 +37,12 @@ SECTION = """
 """
 
 
-def api_page() -> str:
-    """MyST source of the page."""
-    parts = [HEAD]
-    for title, names in MODULES.items():
-        parts += [f"\n## {title}\n", *(SECTION.format(name=name) for name in names.split())]
-    return "".join(parts)
+def api_pages() -> dict[str, str]:
+    """MyST source of the pages by name; the first, ``api``, leads to the others."""
+    listed = [f"- [{title}]({page}.md): " for page, (title, _) in PARTS.items()]
+    told = [", ".join(f"`{name}`" for name in names.split()) for _, names in PARTS.values()]
+    pages = {"api": "\n".join([HEAD, *map("".join, zip(listed, told, strict=True))])}
+    for page, (title, names) in PARTS.items():
+        sections = (SECTION.format(name=name) for name in names.split())
+        pages[page] = "".join([f"# {title}\n", *sections])
+    return pages

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from companion.api_page import api_page
+from companion.api_page import api_pages
 from companion.contents import Chapter, digest, parameters
 from multiscale.identity import code_digest
 
@@ -23,7 +23,8 @@ def stage(root: Path, chapters: list[Chapter], target: Path) -> None:
     hidden_or_notebooks = shutil.ignore_patterns(".*", "*.ipynb", "files")
     shutil.copytree(root / "book", target / "book", ignore=hidden_or_notebooks)
     shutil.copy(root / "_toc.yml", target)
-    (target / "book" / "api.md").write_text(api_page(), encoding="utf-8")
+    for name, text in api_pages().items():
+        (target / "book" / f"{name}.md").write_text(text, encoding="utf-8")
     (target / "extra").mkdir()
     shutil.copy(STATIC / "404.html", target / "extra")  # at the root, where hosts look for it
     for chapter in chapters:
