@@ -276,7 +276,7 @@ TAKEN = {
     "n_iter patience_steps": {"0"},
     "explained_variance_ratio validation_fraction": {"0.5"},
     "learning_rate fmax log_constant": {"0.5", "2.0"},
-    "damping whitening_damping weight_decay fmin": {"0", "0.5", "2.0"},
+    "damping whitening_damping weight_decay fmin clipping": {"0", "0.5", "2.0"},
     "averaging": {"0", "0.5"},
     "whiten double_hop standardise": {"True"},
     "random_state": {"None", "0"},
