@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ from urllib.parse import urldefrag
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from companion.pdf import CHROMIUM, print_book
+from companion.pdf import CHROMIUM
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(p.relative_to(HTML).as_posix() for p in HTML.glob("book/*.html"))
@@ -207,9 +209,10 @@ def test_the_front_door_leads_to_the_book(page, site):
     assert page.locator("h1").count() >= 1
 
 
-def test_the_whole_book_is_printed(site, tmp_path):
-    names = [Path(name).stem for name in PAGES]
-    print_book(HTML, names, tmp_path / "book.pdf", "All of it", "its authors")
-    printed = (tmp_path / "book.pdf").read_bytes()
+@pytest.mark.usefixtures("site")
+def test_the_whole_book_is_printed():
+    root = HTML.parents[1]
+    subprocess.run([sys.executable, "-m", "companion.pdf", "--root", root], check=True)
+    printed = (HTML.parent / "multiscale.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", printed)) > 2 * len(PAGES)
     assert b"/Outlines" in printed

@@ -53,7 +53,7 @@ def test_what_searches_choose_lies_well_within_their_ranges(name, task, monkeypa
         "learning_rate": ranges.learning_rates,
         "weight_decay": ranges.weight_decays,
     }.items():
-        chosen = np.log([getattr(result.best, of) for result in found])
+        chosen = np.log([getattr(one, of) for result in found for one in result.best])
         place = np.median((chosen - np.log(low)) / (np.log(high) - np.log(low)))
         assert 0.1 < place < 0.9, of
 
