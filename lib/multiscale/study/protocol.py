@@ -1,7 +1,7 @@
 """The protocol of both tasks (§4.2, §4.3), without a store.
 
-A random search on the validation set, then runs with different initialisations, scored on the
-test set.
+For each run a random search on the validation set, then training from an initialisation of its own;
+scored on the test set.
 """
 
 from __future__ import annotations
