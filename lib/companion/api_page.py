@@ -39,10 +39,10 @@ SECTION = """
 
 def api_pages() -> dict[str, str]:
     """MyST source of the pages by name; the first, ``api``, leads to the others."""
-    listed = [f"- [{title}]({page}.md): " for page, (title, _) in PARTS.items()]
-    told = [", ".join(f"`{name}`" for name in names.split()) for _, names in PARTS.values()]
-    pages = {"api": "\n".join([HEAD, *map("".join, zip(listed, told, strict=True))])}
+    pages = {"api": HEAD}
     for page, (title, names) in PARTS.items():
+        told = ", ".join(f"`{name}`" for name in names.split())
+        pages["api"] += f"\n- [{title}]({page}.md): {told}"
         sections = (SECTION.format(name=name) for name in names.split())
         pages[page] = "".join([f"# {title}\n", *sections])
     return pages

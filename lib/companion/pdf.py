@@ -22,7 +22,7 @@ TOGETHER = """async ([names, title, author]) => {
   const cover = document.createElement('header');
   cover.className = 'cover';
   const lines = [['h1', title], ['p', author], ['p', new Date().toISOString().slice(0, 10)]];
-  cover.append(document.querySelector('img.logo__image')?.cloneNode() ?? '', ...lines.map(
+  cover.append(document.querySelector('img.logo__image').cloneNode(), ...lines.map(
     ([tag, words]) => Object.assign(document.createElement(tag), {textContent: words})));
   const pages = await Promise.all(names.map(async name => {
     const text = await (await fetch(`${name}.html`)).text();
@@ -38,7 +38,7 @@ TOGETHER = """async ([names, title, author]) => {
     return article;
   }));
   document.body.replaceChildren(cover, ...pages);
-  document.body.className = 'whole-book';
+  document.body.className = 'whole-book bd-content';
   await MathJax.startup.promise;
   await MathJax.typesetPromise();
   [...document.images].forEach(image => { image.loading = 'eager'; });
@@ -46,7 +46,6 @@ TOGETHER = """async ([names, title, author]) => {
 }"""
 
 NUMBER = '<p style="width: 100%; text-align: center; font-size: 8pt"><span class="pageNumber">'
-
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 """The browser of this machine."""

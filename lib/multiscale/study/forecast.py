@@ -185,12 +185,8 @@ class _Costs:
         flop = TRAINING * 2 * 2 * examples * weights * epochs
         disk = 4 * settings.n_runs * (weights + 0.2 * self.n_clips * N_COMPONENTS)
         features = 4 * self.n_clips * self._n_pools(a) * n_inputs
-        return (
-            flop,
-            0.0,
-            disk,
-            3 * features + 4 * 4 * weights * max(settings.n_trials, settings.n_runs),
-        )
+        side_by_side = max(settings.n_trials, settings.n_runs)
+        return flop, 0.0, disk, 3 * features + 4 * 4 * weights * side_by_side
 
     def _audio(self, a: Architecture) -> float:
         """What the levels of one clip are worth."""

@@ -53,9 +53,8 @@ def results_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFra
         common = _columns(experiment) | {"seconds": result.seconds}
         for run, scores in enumerate(_SCORED[experiment.task](result, study.music)):
             of_run = {"run": run, "valid": result.valid_scores[run], "epochs": result.epochs[run]}
-            rows.append(
-                common | asdict(result.best[run]) | of_run | {"test": result.scores[run]} | scores
-            )
+            of_run |= {"test": result.scores[run], **asdict(result.best[run])}
+            rows.append(common | of_run | scores)
     columns = [*IDENTIFYING, "run", "learning_rate", "weight_decay", "valid", *SCORES]
     return pd.DataFrame(rows, columns=[*columns, "epochs", "seconds"])
 
