@@ -250,11 +250,15 @@ def made(place: Path) -> dict[str, bytes | list]:
 def test_ctrl_c_is_the_commands_alone():
     script = """
 import signal
-from multiscale.commands import SIGNALS, processes
-with processes(2) as pool:
-    blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
-assert blocked >= set(SIGNALS), blocked
-assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "and this process hears them"
+from joblib import Parallel, delayed
+from multiscale.commands import SIGNALS, command, processes
+asked = signal.pthread_sigmask, signal.SIG_BLOCK, ()
+with command():
+    with processes(2) as pool:
+        blocked = [pool.submit(*asked).result()]
+    blocked += Parallel(2)(delayed(asked[0])(*asked[1:]) for _ in range(4))
+    assert all(each >= set(SIGNALS) for each in blocked), blocked
+    assert Parallel(1)([delayed(signal.pthread_sigmask)(*asked[1:])]) == [set()], "heard here"
 """
     subprocess.run([sys.executable, "-c", script], check=True)
 

@@ -16,8 +16,10 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, resource_tracker
 
+from joblib import parallel_config
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.backend.utils import kill_process_tree
+from joblib.parallel import LokyBackend
 
 from multiscale.config import AudioError, ParameterError
 
@@ -47,7 +49,8 @@ def command() -> Iterator[None]:
 
     before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
-        yield
+        with parallel_config(backend=_Backend()):
+            yield
     except KeyboardInterrupt:
         signal.alarm(0)
         print("interrupted: what is done is kept, and the next call goes on", file=sys.stderr)
@@ -63,15 +66,9 @@ def command() -> Iterator[None]:
 @contextmanager
 def processes(n: int, env: dict[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
     """So many processes, which end with what is done within, or with this one if it is killed."""
-    # Signals are blocked in what begins meanwhile: Ctrl-C reaches a whole group, and this process
-    # alone is to say so. The tracker unblocks them as it begins, so it begins first.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
+    with _signals_blocked():
         pool = ProcessPoolExecutor(n, env=env, initializer=_settle, initargs=(os.getpid(),))
         pool.submit(int)  # begins them
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield pool
     except BaseException:
@@ -80,6 +77,30 @@ def processes(n: int, env: dict[str, str] | None = None) -> Iterator[ProcessPool
         raise
     finally:
         pool.shutdown()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block signals in what begins within.
+
+    Ctrl-C reaches a whole group, and the command's process alone is to say so.
+    """
+    resource_tracker.ensure_running()  # first, since it unblocks them as it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Backend(LokyBackend):
+    """Joblib's processes, for what is prepared, with signals blocked."""
+
+    def configure(self, *args, **kwargs) -> int:
+        with _signals_blocked():
+            n = super().configure(*args, **kwargs)
+            self._workers.submit(int)  # begins them
+        return n
 
 
 def _settle(parent: int) -> None:
