@@ -18,6 +18,7 @@ from multiprocessing import active_children, resource_tracker
 
 from joblib import parallel_config
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.backend.utils import kill_process_tree
 from joblib.parallel import LokyBackend
 
@@ -85,7 +86,8 @@ def _signals_blocked() -> Iterator[None]:
 
     Ctrl-C reaches a whole group, and the command's process alone is to say so.
     """
-    resource_tracker.ensure_running()  # first, since it unblocks them as it begins
+    for tracker in (resource_tracker, loky_tracker):  # first, since they unblock them as they begin
+        tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
