@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import USERS_HOME
 from sklearn.metrics import roc_auc_score
 
-from multiscale.study import claims, design, evidence
+from multiscale.config import ParameterError
+from multiscale.study import Study, claims, design, evidence
 from multiscale.study.claims import CLAIMS, FAILS, HOLDS, OPEN, verdict
 from multiscale.study.design import PAPERS_BEST, Architecture
 from multiscale.study.evidence import Effect, Evidence
@@ -148,3 +153,38 @@ def test_every_claim_names_its_section_and_rule():
 
 
 RIGHT, WRONG = world(papers), world(mirrored)
+
+
+def readme_rows() -> list[tuple[int, str, str, Effect, str]]:
+    """What the README's table says: claim, sentence, rule, effect and verdict."""
+    number = r"([+-]\d\.\d{4})"
+    row = rf"^\| (\d+) \| (.+?) \| (.+?) \| {number} \({number} to {number}\) \| (.+?) \|$"
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    found = re.findall(row, text, re.MULTILINE)
+    return [
+        (int(claim), sentence, rule, Effect(*map(float, numbers), n_runs=3), said)
+        for claim, sentence, rule, *numbers, said in found
+    ]
+
+
+def test_the_readme_quotes_claims_in_their_words_and_by_their_verdict():
+    rows = readme_rows()
+    assert len(rows) == 8
+    for number, sentence, rule, effect, said in rows:
+        claim = CLAIMS[number - 1]
+        assert (sentence, rule, said) == (claim.sentence, claim.rule, effect.verdict)
+
+
+def test_the_readme_agrees_with_results_that_are_there(monkeypatch):
+    monkeypatch.setenv("MULTISCALE_HOME", USERS_HOME)
+    study = Study("laptop")
+    try:
+        found = [study.result(experiment) for experiment in design.everything()]
+    except (ParameterError, OSError) as error:
+        pytest.skip(f"no data: {error}")
+    if None in found:
+        pytest.skip("the experiments of laptop have not been computed")
+    ledger = study.ledger()
+    for number, *_, effect, _ in readme_rows():
+        found = ledger.loc[number]
+        assert found["low"] - 1e-4 <= effect.value <= found["high"] + 1e-4, number
