@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from multiscale import config
 from multiscale.config import ParameterError, select_device
 
-BATCH_SIZES = {"cpu": 1024, "cuda": 65536}
-"""Samples worked on at once: few enough for a cache, or enough to keep a GPU busy."""
+GPU_BATCH_SIZE = 65536
+"""Samples that keep a GPU busy: with 1024 it waits for launches most of the time."""
 
 
 class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -35,9 +35,9 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     assign : {"abs", "signed"}, default="abs"
         By what a sample is assigned: the magnitude of its projection, as Coates & Ng do, so that
         a mean also stands for its mirror image, or the projection itself.
-    batch_size : int, optional
-        Samples worked on at once; by default as many as suit the device (:data:`BATCH_SIZES`).
-        Changes memory, and rounding, but not the algorithm.
+    batch_size : int, default=1024
+        Samples worked on at once, on a GPU at least :data:`GPU_BATCH_SIZE`. Changes memory, and
+        rounding, but not the algorithm.
     random_state : int, RandomState or None, default=None
         Of the initial means and of repairs.
     device : str, default="auto"
@@ -67,7 +67,7 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         n_iter: config.Natural = 20,
         damping: config.NotNegative = 1.0,
         assign: config.Assignment = "abs",
-        batch_size: config.Count | None = None,
+        batch_size: config.Count = 1024,
         random_state: config.RandomState = None,
         device: config.Device = "auto",
     ):
@@ -142,7 +142,8 @@ class SphericalKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Projection-weighted sums (n_means, n_features), counts, and energy explained."""
         total, counts = torch.zeros_like(means), means.new_zeros(len(means))
         explained = means.new_zeros((), dtype=torch.float64)
-        for batch in samples.split(int(self.batch_size or BATCH_SIZES[means.device.type])):
+        batch_size = int(max(self.batch_size, GPU_BATCH_SIZE if samples.is_cuda else 1))
+        for batch in samples.split(batch_size):
             projections = batch @ means.T  # (n_samples, n_means)
             nearest = _largest(projections.abs() if self.assign == "abs" else projections)
             kept = projections.gather(1, nearest)  # (n_samples, 1)
