@@ -237,7 +237,7 @@ def left(place: Path) -> list[psutil.Process]:
 
 def made(place: Path) -> dict[str, bytes | list]:
     """What a command is for: scores, clips, or chapters as they ran."""
-    patterns = ("home/datasets/*/clips/*.flac", "_build/chapters/*/*/*.ipynb", "_runs/*/*/*.ipynb")
+    patterns = ("home/datasets/*/clips/*.wav", "_build/chapters/*/*/*.ipynb", "_runs/*/*/*.ipynb")
     found = {path.name: path.read_bytes() for pattern in patterns for path in place.glob(pattern)}
     store = (place / "home/store").glob("*/[!.]*.safetensors")
     for path in store:

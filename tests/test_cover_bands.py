@@ -14,10 +14,10 @@ from multiscale.datasets import DatasetSettings
 
 SETTINGS = DatasetSettings(n_clips=4, clip_seconds=5, n_tags=2, seed=3)
 ROWS = [
-    ("c0", "clips/0.flac", "train", "band 0", "flute;slow"),
-    ("c1", "clips/1.flac", "train", "band 1", "flute;loud"),
-    ("c2", "clips/2.flac", "valid", "band 0", "slow"),
-    ("c3", "clips/3.flac", "test", "band 1", ""),
+    ("c0", "clips/0.wav", "train", "band 0", "flute;slow"),
+    ("c1", "clips/1.wav", "train", "band 1", "flute;loud"),
+    ("c2", "clips/2.wav", "valid", "band 0", "slow"),
+    ("c3", "clips/3.wav", "test", "band 1", ""),
 ]
 
 

@@ -145,8 +145,8 @@ def test_samples_that_are_not_finite(tmp_path, bad):
 
 
 def test_what_is_beyond_full_scale_is_clipped(tmp_path):
-    write_clip(tmp_path / "a.flac", np.array([0.5, 3, -3, 0.25] * 500, np.float32))
-    written, _ = soundfile.read(tmp_path / "a.flac", dtype="int16")
+    write_clip(tmp_path / "a.wav", np.array([0.5, 3, -3, 0.25] * 500, np.float32))
+    written, _ = soundfile.read(tmp_path / "a.wav", dtype="int16")
     np.testing.assert_array_equal(written[:4], [2**14, 2**15 - 1, -(2**15), 2**13])
 
 
@@ -304,10 +304,10 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     process.wait()
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("clips/*.json")}
     assert 3 <= len(done) < 80
-    for path in tmp_path.glob("clips/*.flac"):
+    for path in tmp_path.glob("clips/*.wav"):
         if not path.name.startswith(".writing-"):
             assert soundfile.info(path).frames == 2 * RATE
-    (tmp_path / "clips" / ".writing-1.flac").write_bytes(b"half")
+    (tmp_path / "clips" / ".writing-1.wav").write_bytes(b"half")
     reports = prepare_tracks(tracks, tmp_path, 2, n_workers=1)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in done.items())
     remove_stale(tmp_path)

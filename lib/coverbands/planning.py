@@ -77,7 +77,7 @@ def _clip(band: int, split: str, number: int, seed: int) -> dict:
     clip = f"{name.lower().replace(' ', '-').replace(chr(39), '')}-{split}-{number:03d}"
     return {
         "clip": clip,
-        "path": f"clips/{clip}.flac",
+        "path": f"clips/{clip}.wav",
         "split": split,
         "artist": name,
         **piece[["title", "composer", "piece", "licence"]],

@@ -145,7 +145,7 @@ def _render(plan: pd.DataFrame, seed: int, seconds: float, folder: Path) -> int:
             path = folder / clip["path"]
             # Audio last: where it lies, the facts lie too.
             _write(_facts(path), lambda to, facts=facts: to.write_text(json.dumps(facts), "utf-8"))
-            _write(path, lambda to, mix=mix: _write_flac(to, mix))
+            _write(path, lambda to, mix=mix: _write_wav(to, mix))
     return len(plan)
 
 
@@ -170,8 +170,8 @@ def _facts(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _write_flac(path: Path, mix: np.ndarray) -> None:
-    soundfile.write(path, mix, playing.SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+def _write_wav(path: Path, mix: np.ndarray) -> None:
+    soundfile.write(path, mix, playing.SAMPLE_RATE, format="WAV", subtype="PCM_16")
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

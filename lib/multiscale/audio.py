@@ -28,7 +28,13 @@ def load(path: str | Path, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(f"{path}: expected audio that libsndfile can read, got {error}") from error
-    return check(resample(samples.mean(axis=1), rate, sample_rate), name=str(path))
+    return check(resample(mono(samples), rate, sample_rate), name=str(path))
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """The average of channels, (n_samples, n_channels) -> (n_samples,)."""
+    # Channel by channel: numpy takes ten times as long for a mean over so short an axis.
+    return sum(samples.T) / samples.shape[1]
 
 
 def resample(signal: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
@@ -51,13 +57,13 @@ def check(signal: np.ndarray, min_samples: int = 1, name: str = "audio") -> np.n
             f"{name}: expected shape (n_samples,) or (n_samples, n_channels), "
             f"got {signal.shape or 'one number'}"
         )
-    if signal.ndim == 2 and signal.shape[1] > len(signal) > 0:
+    if signal.ndim == 2 and (signal.shape[1] > len(signal) > 0 or signal.shape[1] == 0):
         raise AudioError(
             f"{name}: expected time first, (n_samples, n_channels), got {signal.shape}"
         )
     if len(signal) < min_samples:
         raise AudioError(f"{name}: expected at least {min_samples} samples, got {len(signal)}")
-    return signal.mean(axis=1) if signal.ndim == 2 else signal
+    return mono(signal) if signal.ndim == 2 else signal
 
 
 def check_samples(signal: np.ndarray, name: str = "audio") -> np.ndarray:
@@ -79,9 +85,10 @@ def check_samples(signal: np.ndarray, name: str = "audio") -> np.ndarray:
         signal = (signal - middle) / half
     with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
         signal = np.require(signal, np.float32, "CW")
-    if not np.isfinite(signal).all():
+    loudest = np.abs(signal).max(initial=0)
+    if not np.isfinite(loudest):
         count = int((~np.isfinite(signal)).sum())
         raise AudioError(f"{name}: expected finite samples, got {count} that are NaN or infinite")
-    if (loudest := np.abs(signal).max(initial=0)) > FULL_SCALE:
+    if loudest > FULL_SCALE:
         raise AudioError(f"{name}: expected samples in [-1, 1], got magnitudes up to {loudest:g}")
     return signal

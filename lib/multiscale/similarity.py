@@ -146,11 +146,11 @@ def nca_probabilities(embedded: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     """
     # Only distances count: about the origin, squares are small, and rounding with them.
     centred = embedded - embedded.mean(-2, keepdim=True)
-    squared = centred.square().sum(-1)
-    distance = squared.unsqueeze(-1) + squared.unsqueeze(-2) - 2 * centred @ centred.mT
+    # Less |z_i|^2, which is the same for all neighbours of a clip, so that softmax drops it.
+    closeness = (2 * centred) @ centred.mT - centred.square().sum(-1).unsqueeze(-2)
     itself = torch.eye(len(labels), dtype=torch.bool, device=embedded.device)
     # The lowest number, not -inf: a clip that is alone then has a probability, of 0.
-    closeness = (-distance).masked_fill(itself, torch.finfo(distance.dtype).min)
+    closeness = closeness.masked_fill(itself, torch.finfo(closeness.dtype).min)
     same = (labels[:, None] == labels[None, :]) & ~itself
     return (torch.softmax(closeness, dim=-1) * same).sum(-1)  # (..., n_clips)
 

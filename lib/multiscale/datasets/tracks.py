@@ -98,7 +98,7 @@ def prepare_track(
     try:
         for signal in cut(track.path, clip_seconds, max_clips):
             level = 10 * np.log10(np.mean(signal.astype(np.float64) ** 2) + 1e-12)
-            clip = f"clips/{track.key}-{len(clips):03d}.flac"
+            clip = f"clips/{track.key}-{len(clips):03d}.wav"
             write_clip(folder / clip, signal)
             facts = {"path": clip, "seconds": clip_seconds, "level_db": round(float(level), 1)}
             clips.append(facts)

@@ -140,8 +140,7 @@ class _Costs:
 
     def data(self, dataset: DatasetSettings, share: int) -> tuple[float, ...]:
         n_clips = self.n_clips / N_SHARES
-        # 16-bit samples, losslessly compressed to about half.
-        return 0.0, PREPARING * n_clips, n_clips * self.n_samples, 0.0
+        return 0.0, PREPARING * n_clips, 2 * n_clips * self.n_samples, 0.0  # 16 bits each
 
     def learn(self, group: Sequence[Architecture]) -> tuple[float, ...]:
         learning = self.study.profile.learning
