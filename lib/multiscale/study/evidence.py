@@ -194,15 +194,12 @@ def weighted_auc(y_true: np.ndarray, y_score: np.ndarray, weights: np.ndarray) -
     # NaN where no clip with the tag, or none without it, is drawn.
     aucs = np.full((len(weights), y_true.shape[1]), np.nan)  # (n_resamples, n_tags)
     for tag, has in enumerate(y_true.T):
-        order = np.argsort(y_score[:, tag], kind="stable")
-        ranked = y_score[order, tag]
-        ties = np.flatnonzero(np.diff(ranked, prepend=np.nan) != 0)  # where each new score begins
-        drawn = weights[:, order].astype(float)  # (n_resamples, n_clips)
-        with_tag = np.add.reduceat(drawn * has[order], ties, axis=1)  # (n_resamples, n_scores)
-        without = np.add.reduceat(drawn * ~has[order], ties, axis=1)
-        below = without.cumsum(axis=1) - without / 2  # half of those that tie
-        pairs = with_tag.sum(axis=1) * without.sum(axis=1)
-        np.divide((with_tag * below).sum(axis=1), pairs, out=aucs[:, tag], where=pairs > 0)
+        above, below = y_score[has, tag, None], y_score[~has, tag]
+        right = (above > below) + (above == below) / 2  # (n_with, n_without); a tie is half right
+        drawn, others = weights[:, has], weights[:, ~has]
+        pairs = drawn.sum(axis=1) * others.sum(axis=1)
+        counted = (drawn @ right * others).sum(axis=1)
+        np.divide(counted, pairs, out=aucs[:, tag], where=pairs > 0)
     return aucs
 
 
