@@ -23,9 +23,6 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told at this size"
 N_BOOTSTRAP = 500
 """Resamples of test clips and runs."""
 
-CONFIDENCE = 0.95
-"""Share of the resamples that an interval holds."""
-
 
 @dataclass(frozen=True)
 class Effect:
@@ -82,9 +79,14 @@ class Evidence:
         Artists of the test clips.
     seed : int, default=0
         Seed of the bootstrap.
+
+    Attributes
+    ----------
     confidence : float, default=0.95
-        Share of the resamples that an interval holds.
+        Share of the resamples that an interval holds; may be set.
     """
+
+    confidence = 0.95
 
     def __init__(
         self,
@@ -93,9 +95,7 @@ class Evidence:
         tag_names: Sequence[str],
         artists: np.ndarray,
         seed: int = 0,
-        confidence: float = CONFIDENCE,
     ):
-        self.confidence = confidence
         self.results = dict(results)
         self.tags = tags
         self.tag_names = list(tag_names)
@@ -177,16 +177,12 @@ class Evidence:
         return (weights @ probability[scored] / weights.sum(axis=1))[:, None]
 
 
-def gather(
-    study: Study,
-    experiments: Sequence[Experiment] | None = None,
-    confidence: float = CONFIDENCE,
-) -> Evidence:
+def gather(study: Study, experiments: Sequence[Experiment] | None = None) -> Evidence:
     """What a study has computed of some experiments; by default of all that the rules ask for."""
     test = study.music.split("test")
     asked = everything() if experiments is None else experiments
     found = {e: result for e in asked if (result := study.result(e)) is not None}
-    return Evidence(found, test.tags, test.tag_names, test.artists, study.seed, confidence)
+    return Evidence(found, test.tags, test.tag_names, test.artists, study.seed)
 
 
 def weighted_auc(y_true: np.ndarray, y_score: np.ndarray, weights: np.ndarray) -> np.ndarray:

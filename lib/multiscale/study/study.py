@@ -263,9 +263,9 @@ class Study:
         """AUC of every tag from each level: see :func:`multiscale.study.results.by_level`."""
         return results.by_level(self, architecture)
 
-    def evidence(self, confidence: float = 0.95) -> evidence.Evidence:
+    def evidence(self) -> evidence.Evidence:
         """Results with resamples of the test clips, for rules and intervals."""
-        return evidence.gather(self, confidence=confidence)
+        return evidence.gather(self)
 
     def compare(self, changed: Experiment, reference: Experiment) -> evidence.Effect | None:
         """By how much the score of one exceeds another's, with its interval; None if missing."""
