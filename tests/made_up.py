@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import io
+import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +107,25 @@ def outcome(function: Callable, *arguments: object) -> tuple[Any, str]:
         message = str(error)
     assert "\n" not in message
     return None, message
+
+
+@contextmanager
+def as_anyone() -> Iterator[None]:
+    """Within, even root may do no more to a file than its mode says."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc, header = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522)
+    sets = (ctypes.c_uint32 * 6)()
+    libc.capget(header, sets)
+    before = sets[0]
+    sets[0] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    libc.capset(header, sets)
+    try:
+        yield
+    finally:
+        sets[0] = before
+        libc.capset(header, sets)
 
 
 def program(path: Path, script: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import shutil
@@ -10,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import made_up
@@ -20,6 +19,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from companion import build, pages, rerun
+from multiscale.interruption import INTERRUPTED
 from multiscale.study import cli, design
 from multiscale.study.study import Study
 
@@ -82,22 +82,6 @@ def write_profile(name: str, dataset: dict) -> None:
     values = {"dataset": dataset, "learning": {"n_windows": 300, "n_iter": 2}}
     values |= {"description": "made up", "tagging": sizes, "similarity": dict(sizes)}
     Path(name).write_text(yaml.safe_dump(values), encoding="utf-8")
-
-
-@contextmanager
-def as_anyone():
-    """Within, even root may do no more to a file than its mode says."""
-    libc, header = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522)
-    sets = (ctypes.c_uint32 * 6)()
-    libc.capget(header, sets)
-    before = sets[0]
-    sets[0] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    libc.capset(header, sets)
-    try:
-        yield
-    finally:
-        sets[0] = before
-        libc.capset(header, sets)
 
 
 def full(home: str) -> None:
@@ -198,7 +182,7 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(place, capsys, monkeypatch, c
     try:
         if make_wrong := WRONG[case]:
             make_wrong()
-        with as_anyone():
+        with made_up.as_anyone():
             code, _, said = call(case.partition("#")[0], capsys)
     finally:
         subprocess.run(["umount", "home"], capture_output=True, check=False)
@@ -261,6 +245,41 @@ with command():
     assert Parallel(1)([delayed(signal.pthread_sigmask)(*asked[1:])]) == [set()], "heard here"
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+IMPORTING = """
+import os, runpy, sys
+module, number, left = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
+light = {"companion", "multiscale", "lazy_loader", *sys.stdlib_module_names}
+
+def tell(event, about):
+    global left
+    if event == "import" and about[0].partition(".")[0] not in light:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), number)
+
+sys.addaudithook(tell)
+sys.argv[0] = "-m"
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""Does as ``python -m`` does, and tells itself to end while it imports what others wrote."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [(1, signal.SIGINT), (random.Random(0).randrange(2, 300), signal.SIGTERM)],
+)
+@pytest.mark.parametrize(
+    "command",
+    ["companion.build", "companion.rerun x", "companion.pdf", "multiscale.study data list"],
+)
+def test_told_to_end_while_it_still_imports_it_does(tmp_path, command, moment, number):
+    module, *arguments = command.split()
+    words = [sys.executable, "-c", IMPORTING, module, str(int(number)), str(moment), *arguments]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", f"{INTERRUPTED}\n")
+    assert done.returncode == 128 + number
 
 
 ENDS = [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)]

@@ -23,9 +23,7 @@ from joblib.externals.loky.backend.utils import kill_process_tree
 from joblib.parallel import LokyBackend
 
 from multiscale.config import AudioError, ParameterError
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Those that tell a command to end."""
+from multiscale.interruption import INTERRUPTED, SIGNALS
 
 PATIENCE = 15
 """Seconds in which work that was told to end is undone; then it is ended by force."""
@@ -48,13 +46,15 @@ def command() -> Iterator[None]:
             signal.alarm(PATIENCE)
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
+        for number in SIGNALS:
+            signal.signal(number, end)
         with parallel_config(backend=_Backend()):
             yield
     except KeyboardInterrupt:
         signal.alarm(0)
-        print("interrupted: what is done is kept, and the next call goes on", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         raise SystemExit(128 + (told or SIGNALS)[0]) from None
     except (ParameterError, AudioError, OSError, BrokenExecutor) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
