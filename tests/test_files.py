@@ -17,13 +17,16 @@ import pytest
 import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from made_up import outcome
+from made_up import as_anyone, outcome
 from safetensors.numpy import save_file
 
 from companion import figures, listen, rerun, sphinx_extension
+from multiscale import audio
+from multiscale.config import ParameterError
 from multiscale.datasets import DatasetSettings, folder, load, tables
 from multiscale.datasets.tracks import printable
 from multiscale.features import MultiscaleFeatures
+from multiscale.study import store
 from multiscale.study.profiles import LearningSettings, Profile, load_profile, parse_yaml
 from multiscale.study.protocol import Result
 from multiscale.study.store import Artefact
@@ -245,8 +248,19 @@ def test_files_and_folders_may_be_named_as_they_like(tmp_path_factory, names):
     assert NASTY[:8] not in listen.clip(music, 0, seconds=0.1).data
 
 
-@given(data=st.binary(max_size=200), load=st.sampled_from([Result, Model, MultiscaleFeatures]))
-def test_no_bytes_break_the_reading_of_a_store(tmp_path_factory, data, load):
+METADATA = st.dictionaries(
+    st.sampled_from(["parameters", "sampled", "task", "scaling", "hyperparameters"]),
+    st.sampled_from(["", "{}", "[]", "[{", "tagging", '{"spectrogram": {}}']),
+)
+
+
+@given(
+    data=st.binary(max_size=200),
+    name=st.sampled_from(["best", "level0.means", "level9.mean", "runs.x", "runsx"]),
+    metadata=METADATA,
+    load=st.sampled_from([Result, Model, MultiscaleFeatures]),
+)
+def test_no_bytes_break_the_reading_of_a_store(tmp_path_factory, data, name, metadata, load):
     root = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MULTISCALE_HOME", str(root))
@@ -254,9 +268,22 @@ def test_no_bytes_break_the_reading_of_a_store(tmp_path_factory, data, load):
         artefact.path.parent.mkdir(parents=True)
         artefact.path.write_bytes(data)
         assert artefact.read() is None
-        other = {"best": np.frombuffer(data, np.uint8)}
-        save_file(other, artefact.path)
+        save_file({name: np.frombuffer(data, np.uint8)}, artefact.path, metadata=metadata)
         assert artefact.read() is None
+
+
+LOADS = [Result.load, Model.load, MultiscaleFeatures.load, store.metadata, audio.load, load_profile]
+
+
+@pytest.mark.parametrize("load", LOADS, ids=lambda load: load.__qualname__)
+def test_what_is_denied_is_named_and_is_no_broken_file(place, load):
+    denied = place / "denied.yaml"
+    denied.write_text("description: denied")
+    denied.chmod(0)
+    with as_anyone(), pytest.raises((OSError, ParameterError)) as refusal:
+        load(denied)
+    assert "denied.yaml" in str(refusal.value)
+    assert "Permission denied" in str(refusal.value)
 
 
 def test_markup_in_words_of_others_is_shown_and_not_run():

@@ -25,7 +25,8 @@ def load(path: str | Path, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     if not path.is_file():
         raise AudioError(f"{path}: expected an audio file, got nothing there")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with open(path, "rb"):  # libsndfile would not say that it is denied
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(f"{path}: expected audio that libsndfile can read, got {error}") from error
     return check(resample(mono(samples), rate, sample_rate), name=str(path))

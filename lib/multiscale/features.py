@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
@@ -26,6 +26,7 @@ from multiscale.config import (
     SpectrogramSettings,
 )
 from multiscale.encoding import Encoder, encode_and_pool, fit_whitening
+from multiscale.identity import reading
 from multiscale.kmeans import SphericalKMeans
 from multiscale.representations import Clips, Representation
 
@@ -288,21 +289,19 @@ class MultiscaleFeatures(TransformerMixin, BaseEstimator):
     @classmethod
     def load(cls, path: str | Path) -> MultiscaleFeatures:
         """Read what :meth:`save` wrote."""
-        expected = f"{path}: expected what MultiscaleFeatures.save wrote"
-        with config.named(expected, (SafetensorError,)), safe_open(path, framework="numpy") as file:
+        with reading(path, "MultiscaleFeatures.save") as file:
             metadata = file.metadata() or {}
-        if "parameters" not in metadata:
-            raise ParameterError(f"{expected}, got another file")
-        arrays = load_file(str(path))
-        parameters = json.loads(metadata["parameters"])
-        spectrogram = SpectrogramSettings(**parameters.pop("spectrogram"))
-        features = cls(**parameters, spectrogram=spectrogram)
-        features.encoders_ = [
-            Encoder(*(arrays.get(f"level{level}.{part}") for part in PARTS), features.window_length)
-            for level in range(features.n_levels)
-        ]
-        features.representation_ = features._representation
-        features.sampled_ = json.loads(metadata["sampled"])
+            parameters, sampled = (json.loads(metadata[name]) for name in ("parameters", "sampled"))
+            spectrogram = SpectrogramSettings(**parameters.pop("spectrogram"))
+            features = cls(**parameters, spectrogram=spectrogram)
+            levels = [{"means": None} for _ in range(features.n_levels)]
+            for name in file.keys():  # noqa: SIM118  (no dict)
+                level, part = name.removeprefix("level").split(".")
+                levels[int(level)][part] = file.get_tensor(name)
+            length = features.window_length
+            features.encoders_ = [Encoder(**parts, window_length=length) for parts in levels]
+            features.representation_ = features._representation
+            features.sampled_ = sampled
         return features
 
     def _check_parameters(self) -> None:

@@ -1,4 +1,4 @@
-"""What code stands behind a file: hashes of the modules that made it; and files written whole."""
+"""What code stands behind a file, by hashes of its makers; files written whole, and read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from multiscale.config import named
 
 ROOT = Path(__file__).resolve().parents[1]
 """Folder of the packages whose code counts."""
@@ -35,6 +39,22 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: str | Path, writer: str, framework: str = "numpy") -> Iterator[safe_open]:
+    """Give an open safetensors file; what its reader stumbles over within is a ParameterError.
+
+    For then it is not what ``writer`` wrote. One that cannot be opened is left an OSError.
+    """
+    other = f"{path}: expected what {writer} wrote, got another file"
+    broken = (SafetensorError, ValueError, TypeError, LookupError, AttributeError)
+    with (
+        open(path, "rb"),  # safetensors says of what is denied that it is not there
+        named(other, broken),
+        safe_open(path, framework=framework) as file,
+    ):
+        yield file
 
 
 def source_files(module: str) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from typing import Annotated, Protocol
 import numpy as np
 import torch
 from pydantic import Field, InstanceOf
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit
@@ -32,6 +32,7 @@ from multiscale.descent import (
     Runs,
     sample_hyperparameters,
 )
+from multiscale.identity import reading
 
 UNSCALED_RATES = (1e-4, 3e-3)
 """Learning rates to search for features as they are: their squares are far from 1."""
@@ -136,20 +137,20 @@ class Model:
     @classmethod
     def load(cls, path: str | Path) -> Model:
         """Read what :meth:`save` wrote, to the CPU."""
-        expected = f"{path}: expected what Model.save wrote"
-        with config.named(expected, (SafetensorError,)), safe_open(path, framework="pt") as file:
+        with reading(path, "Model.save", "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("task") not in ("tagging", "similarity"):
-                raise ParameterError(f"{expected}, got another file")
+            if metadata["task"] not in ("tagging", "similarity"):
+                raise ValueError(f"task {metadata['task']!r}")
             parts: dict[str, dict] = {"parameters": {}, "runs": {}, "scaler": {}}
             for key in file.keys():  # noqa: SIM118  (no dict)
                 part, name = key.split(".")
                 parts[part][name] = file.get_tensor(key)
-        scaler = StandardScaler(**json.loads(metadata["scaling"]))
-        for name, value in parts["scaler"].items():
-            setattr(scaler, name, value.numpy() if value.ndim else value.item())
-        runs = Runs(parts["parameters"], **{n: v.numpy() for n, v in parts["runs"].items()})
-        chosen = [Hyperparameters(**values) for values in json.loads(metadata["hyperparameters"])]
+            scaler = StandardScaler(**json.loads(metadata["scaling"]))
+            for name, value in parts["scaler"].items():
+                setattr(scaler, name, value.numpy() if value.ndim else value.item())
+            runs = Runs(parts["parameters"], **{n: v.numpy() for n, v in parts["runs"].items()})
+            found = json.loads(metadata["hyperparameters"])
+            chosen = [Hyperparameters(**values) for values in found]
         # By name: the modules of the tasks import this one.
         task = getattr(import_module(f"multiscale.{metadata['task']}"), metadata["task"].upper())
         return cls(task, runs, scaler, chosen)

@@ -111,8 +111,9 @@ def faults(dataset: ClipDataset) -> list[str]:
     found = [f"{split}: expected clips, got none" for split in SPLITS if split in empty]
     for path, seconds in zip(dataset.clips["path"], dataset.clips["seconds"], strict=True):
         try:
-            info = soundfile.info(dataset.folder / path)
-        except (soundfile.SoundFileError, RuntimeError) as error:
+            with open(dataset.folder / path, "rb"):  # libsndfile would not say that it is denied
+                info = soundfile.info(dataset.folder / path)
+        except (soundfile.SoundFileError, RuntimeError, OSError) as error:
             found.append(f"{path}: expected a clip, got {' '.join(str(error).split())}")
             continue
         n_samples = round(seconds * dataset.sample_rate)

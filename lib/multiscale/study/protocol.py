@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from multiscale.identity import reading
 from multiscale.training import Hyperparameters, Model, Task, fit_runs, search
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ class Result:
     @classmethod
     def load(cls, path: Path) -> Result:
         """Read what :meth:`save` wrote."""
-        arrays = load_file(path)
-        best = [Hyperparameters(*chosen) for chosen in arrays["best"].tolist()]
-        return cls(**{**arrays, "best": best, "seconds": float(arrays["seconds"])})
+        with reading(path, "Result.save") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
+            best = [Hyperparameters(*chosen) for chosen in arrays["best"].tolist()]
+            return cls(**{**arrays, "best": best, "seconds": float(arrays["seconds"])})
 
 
 def labels(task: Task, music: ClipDataset) -> dict[str, np.ndarray]:

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from multiscale.config import ParameterError, data_home
-from multiscale.identity import ROOT, atomic_write, code_digest, module_digests
+from multiscale.identity import ROOT, atomic_write, code_digest, module_digests, reading
 
 LIBRARIES = ("multiscale", "numpy", "torch", "scikit-learn")
 """Distributions whose versions every file tells."""
@@ -70,7 +70,7 @@ class Artefact:
         try:
             with open(self.path, "rb"):  # safetensors says of what is denied that it is not there
                 return self.load(self.path)
-        except (FileNotFoundError, SafetensorError, ParameterError, KeyError, TypeError):
+        except (FileNotFoundError, SafetensorError, ParameterError):
             return None
 
     def write(self, content: object) -> None:
@@ -125,16 +125,16 @@ def is_being_made(path: Path) -> bool:
 
 def metadata(path: Path) -> dict:
     """What a file of the store tells of itself: settings, modules, made with (versions)."""
-    with safe_open(path, framework="numpy") as file:
+    with reading(path, "the store") as file:
         told = file.metadata() or {}
-    return {name: json.loads(told[name]) for name in ("settings", "modules", "made with")}
+        return {name: json.loads(told[name]) for name in ("settings", "modules", "made with")}
 
 
 def other_versions(artefacts: Iterable[Artefact]) -> str:
     """A line on those stored that other versions of the libraries made; empty if there are none."""
     now, counts = made_with(), Counter()
     for artefact in artefacts:
-        with suppress(SafetensorError, KeyError, OSError):
+        with suppress(ParameterError, FileNotFoundError):
             made = metadata(artefact.path)["made with"]
             counts.update(f"{name} {made[name]}" for name in LIBRARIES if made[name] != now[name])
     words = ", ".join(f"{count} by {version}" for version, count in sorted(counts.items()))
@@ -146,7 +146,7 @@ def why_stale(artefact: Artefact) -> str:
     """Which code changed since one of these settings was made, or how the nearest one differs."""
     stored = []
     for path in artefact.path.parent.glob("[!.]*.safetensors"):
-        with suppress(SafetensorError, KeyError, FileNotFoundError):
+        with suppress(ParameterError, FileNotFoundError):
             told, age = metadata(path), -path.stat().st_mtime
             differing = _differences(told["settings"], artefact.settings)
             stored.append((len(differing), age, path, differing, told["modules"]))
