@@ -1,11 +1,16 @@
-"""Figures of results: what is missing is shown, and the data is named."""
+"""Figures follow the page's theme; of results, what is missing is shown, and the data is named."""
 
 from __future__ import annotations
 
+import re
+
+import matplotlib.colors
 import numpy as np
 import pandas as pd
+import pytest
 
 from companion import figures
+from companion.figures.canvas import INK, MUTED, PALETTE, THEME, new_figure, shades
 from multiscale.config import APPROACHES, DICTIONARIES
 
 ROWS = [
@@ -14,6 +19,45 @@ ROWS = [
     for dictionary in DICTIONARIES
     for score in (0.8, 0.9)
 ]
+
+LIGHT, DARK = "#ffffff", "#121212"
+
+
+def luminance(colour) -> float:
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def contrast(colour, ground) -> float:
+    low, high = sorted((luminance(colour), luminance(ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("ground", [LIGHT, DARK])
+def test_lines_stand_out_from_the_ground_of_either_theme(ground):
+    for colour in (*PALETTE, MUTED, *shades(8)):
+        assert contrast(colour, ground) >= 3, colour  # WCAG, graphics
+
+
+def test_a_figure_has_the_ink_and_the_ground_of_the_theme():
+    light, dark = (INK, LIGHT), re.findall(r"#[0-9a-f]{6}(?= !important)", THEME)[1:]
+    for ink, ground in (light, dark):
+        assert contrast(ink, ground) >= 4.5  # WCAG, text
+    assert dark[1] == DARK
+    drawing = figures.bars(pd.DataFrame({"x": [1, 2], "y": ["a", "b"]}), "x", "y")._repr_svg_()
+    assert THEME in drawing
+    assert f'"fill: {INK}"' in drawing
+
+
+def test_a_figure_is_light_and_has_the_same_bytes_every_time():
+    drawings = []
+    for _ in range(2):
+        figure, ax = new_figure()
+        ax.scatter(*np.random.default_rng(0).random((2, 50_000)))
+        drawings.append(figure._repr_svg_())
+    assert drawings[0] == drawings[1]
+    assert len(drawings[0]) < 300_000
 
 
 def crosses(figure) -> int:

@@ -139,6 +139,6 @@ def _fold(cell: nbformat.NotebookNode) -> None:
         cell.id = INJECTED
     if caption := cell.metadata.get("caption"):
         shown["image"] = {"alt": caption}
-        seen = [o for o in cell.outputs if {"image/png", "text/html"} & set(o.get("data", ()))]
+        seen = [o for o in cell.outputs if {"image/svg+xml", "text/html"} & set(o.get("data", ()))]
         if len(seen) == 1:  # else a player's own caption stands below
             shown["figure"] = {"caption": caption}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -9,7 +12,12 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import Collection, QuadMesh
+from matplotlib.colors import get_named_colors_mapping
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
+from PIL import Image
 
 from multiscale.spectrogram import mel_frequencies
 
@@ -18,6 +26,43 @@ WIDTH = 8.0
 
 SEQUENTIAL = "magma"
 DIVERGING = "vlag"
+
+PALETTE = ["#0070ad", "#d6700a", "#1fa370", "#a370ff", "#994770", "#ff335c", "#666633", "#7a8fad"]
+"""Colours of what is told apart, on a page of either theme; matplotlib's C0, C1, ..."""
+
+INK, GROUND, MUTED = "#222832", "#fffffe", "#808080"
+"""Text and axes; what they stand on; what is not the point, on a page of either theme.
+
+No black and no white that may stand on an image. Figures call them "ink", "ground" and "muted".
+"""
+get_named_colors_mapping().update(ink=INK, ground=GROUND, muted=MUTED)
+
+THEME = f"""
+@media (prefers-color-scheme: dark) {{
+  [style*="fill: {INK}"] {{ fill: #ced6dd !important }}
+  [style*="stroke: {INK}"] {{ stroke: #ced6dd !important }}
+  [style*="fill: {GROUND}"] {{ fill: #121212 !important }}
+}}
+"""
+"""Ink and ground of a page in the dark theme; an image sees the theme of the page it stands on."""
+
+MANY = 500
+"""Points of a line or a cloud from which on it is drawn as an image."""
+
+LOOK = {
+    "axes.facecolor": "none",
+    "figure.facecolor": GROUND,
+    "grid.alpha": 0.4,
+    "grid.color": MUTED,
+    "image.interpolation": "none",
+    "patch.force_edgecolor": False,
+    "svg.hashsalt": "multiscale",
+    "text.parse_math": False,  # a song may be called $x_$; see plain_ticks
+    **dict.fromkeys(
+        ["axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"], INK
+    ),
+}
+
 FREQUENCIES = (250, 500, 1000, 2000, 4000)
 """Labelled frequencies, Hz."""
 
@@ -25,14 +70,47 @@ FINE = (300, 350, 400, 440, 500, 600)
 """Labelled frequencies of a narrow band, Hz."""
 
 
+class ThemedFigure(Figure):
+    """A figure that is vector graphics where those can be shown: its ink and ground are the page's.
+
+    Elsewhere, as in a notebook that is not trusted, it is shown as a PNG.
+    """
+
+    def _repr_svg_(self) -> str:
+        for drawn in self.findobj(lambda artist: isinstance(artist, Collection | Line2D)):
+            points = drawn.get_xydata() if isinstance(drawn, Line2D) else drawn.get_offsets()
+            drawn.set_rasterized(isinstance(drawn, QuadMesh) or len(points) > MANY)
+        text = io.StringIO()
+        with plt.rc_context(LOOK):
+            self.savefig(text, format="svg", dpi=192, bbox_inches="tight", metadata={"Date": None})
+        themed = text.getvalue().replace("</style>", f"{THEME}</style>", 1)
+        return re.sub(r"(?<=data:image/png;base64,)\s*([^\"]+)", _with_colour_table, themed)
+
+
+def _with_colour_table(image: re.Match) -> str:
+    """A PNG in base64, smaller by a table of its colours: what a colour scale gives has few."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA"))
+    colours, which = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
+    if len(colours) > 256:
+        return image[1]
+    small, png = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8)), io.BytesIO()
+    small.putpalette(colours.tobytes(), "RGBA")
+    small.save(png, "PNG", optimize=True)
+    return base64.b64encode(png.getvalue()).decode()
+
+
+def shades(n: int) -> list:
+    """Colours of what has an order, on a page of either theme."""
+    return sns.blend_palette(["#0067ab", "#d97415"], n)
+
+
 def new_figure(rows: int = 1, columns: int = 1, height: float = 3.0, **options):
     """A figure as wide as the page, and its axes; ``height`` in inches."""
-    plain = {"text.parse_math": False}  # a song may be called $x_$; see plain_ticks
-    sns.set_theme(style="ticks", context="notebook", font_scale=0.8, rc=plain)
-    # On a page of either theme a figure stands on its own white ground.
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(WIDTH, height), dpi=120, layout="constrained", **options
-    )
+    # The typeface that comes with matplotlib, so that figures are the same on every machine.
+    look = {"style": "ticks", "palette": PALETTE, "font": "DejaVu Sans", "rc": LOOK}
+    sns.set_theme(context="notebook", font_scale=0.8, **look)
+    size = {"figsize": (WIDTH, height), "dpi": 120, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, FigureClass=ThemedFigure, **size, **options)
     plt.close(figure)
     return figure, axes
 
@@ -67,7 +145,6 @@ def show(ax: Axes, level: np.ndarray, seconds: float, signed: bool = False, limi
         level.T,
         origin="lower",
         aspect="auto",
-        interpolation="nearest",
         cmap=DIVERGING if signed else SEQUENTIAL,
         vmin=low,
         vmax=high,
@@ -82,4 +159,4 @@ def legend(ax: Axes, **options) -> None:
 
 def sign(ax: Axes, data: str) -> None:
     """Say on a figure of results which data it is from."""
-    ax.set_title(data, loc="right", fontsize=7, color="0.35")
+    ax.set_title(data, loc="right", fontsize=7)

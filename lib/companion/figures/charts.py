@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from companion.figures.canvas import SEQUENTIAL, new_figure
+from companion.figures.canvas import SEQUENTIAL, new_figure, shades
 
 TEXT = {
     "text_align": "left",
@@ -39,6 +39,7 @@ def table(frame: pd.DataFrame, name: str, **layout: str) -> HTML:
     """
     properties = {key.replace("_", "-"): value for key, value in layout.items()}
     styled = frame.style.hide(axis="index").set_uuid(name).set_properties(**properties)
+    styled.set_table_attributes('class="dataframe"')  # to the theme, a table as pandas' own
     escaped = styled.format(escape="html").format_index(escape="html", axis="columns")
     return HTML(escaped.to_html())  # a file or a tag may be named as it likes
 
@@ -69,10 +70,11 @@ def curves(table: pd.DataFrame, x: str, y: str, line: str | None = None) -> Figu
     n_lines, palette = 1, None
     if line:
         n_lines, ordered = table[line].nunique(), pd.api.types.is_numeric_dtype(table[line])
-        palette = sns.color_palette("crest" if ordered else "colorblind", n_lines)
+        palette = shades(n_lines) if ordered else sns.color_palette(n_colors=n_lines)
     # Dots say where the points of a line are; many of them only hide it.
     marker = "o" if len(table) <= 40 * n_lines else None
-    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, marker=marker, markersize=4, ax=ax)
+    dots = {"marker": marker, "markersize": 4, "markeredgecolor": "none"}
+    sns.lineplot(table, x=x, y=y, hue=line, palette=palette, ax=ax, **dots)
     if pd.api.types.is_integer_dtype(table[x]):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if line:
@@ -108,13 +110,14 @@ def bars(
     """
     figure, ax = new_figure(height=0.7 + 0.2 * table[y].nunique())
     if hue is None:
-        sns.barplot(table, x=x, y=y, ax=ax, color="tab:blue", errorbar=("pi", 100))
+        spread = {"errorbar": ("pi", 100), "err_kws": {"color": "ink"}}
+        sns.barplot(table, x=x, y=y, ax=ax, color="C0", saturation=1, **spread)
     else:
-        sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5, palette="colorblind")
+        sns.stripplot(table, x=x, y=y, hue=hue, ax=ax, jitter=False, size=5)
         sns.move_legend(ax, "lower left", bbox_to_anchor=(0, 1), ncols=2, title="", frameon=False)
         ax.grid(axis="y", linewidth=0.4)
     if reference is not None:
-        ax.axvline(reference, color="0.4", linewidth=1, linestyle="--")
+        ax.axvline(reference, color="muted", linewidth=1, linestyle="--")
     ax.set_ylabel("")
     sns.despine(ax=ax)
     return figure
@@ -168,7 +171,7 @@ def histogram(values: np.ndarray, label: str, counted: str) -> Figure:
         One panel.
     """
     figure, ax = new_figure(height=2.4)
-    ax.hist(values, bins=min(30, max(5, len(values) // 5)), color="tab:blue", edgecolor="white")
+    ax.hist(values, bins=min(30, max(5, len(values) // 5)), rwidth=0.94)
     ax.set(xlabel=label, ylabel=counted)
     sns.despine(ax=ax)
     return figure

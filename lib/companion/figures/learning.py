@@ -110,7 +110,6 @@ def _show_patches(ax: Axes, patches: np.ndarray) -> None:
     scaled = patches / np.abs(patches).max(axis=(1, 2), keepdims=True)
     gap = np.full((1, n_mels), np.nan)
     strip = np.concatenate([part for patch in scaled for part in (patch, gap)][:-1])
-    ax.set_facecolor("white")
     show(ax, strip, len(strip), signed=True, limits=(-1, 1))
     ax.set_xticks([])
     sns.despine(ax=ax, bottom=True)
@@ -167,7 +166,7 @@ def whitening(windows: np.ndarray, whitened: np.ndarray, explained_variance: np.
     figure.colorbar(image, ax=axes[:2], shrink=0.8)
     share = np.cumsum(explained_variance) / np.sum(explained_variance)
     axes[2].plot(np.arange(1, len(share) + 1), 100 * share)
-    axes[2].axvline(whitened.shape[1], color="tab:red", linewidth=1)
+    axes[2].axvline(whitened.shape[1], color="C1", linewidth=1)
     axes[2].set(
         title=f"{whitened.shape[1]} of {len(share)} components kept",
         xlabel="components kept",
@@ -198,15 +197,15 @@ def unit_circle(samples: np.ndarray, steps: dict[str, np.ndarray]) -> Figure:
     figure, axes = new_figure(1, len(steps), 3.2, sharex=True, sharey=True, squeeze=False)
     for ax, (title, means) in zip(axes[0], steps.items(), strict=True):
         labels = np.abs(samples @ means.T).argmax(axis=1)
-        palette = sns.color_palette("colorblind", len(means))
+        palette = sns.color_palette(n_colors=len(means))
         for index, (mean, colour) in enumerate(zip(means, palette, strict=True)):
             own = samples[labels == index]
             ax.scatter(*own.T, s=5, color=colour, alpha=0.4, linewidths=0)
             ax.plot(*np.stack([-3 * mean, 3 * mean]).T, color=colour, linewidth=0.8, linestyle=":")
-            arrow = {"arrowstyle": "-|>", "edgecolor": "black", "facecolor": colour}
+            arrow = {"arrowstyle": "-|>", "edgecolor": "ink", "facecolor": colour}
             arrow |= {"linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", mean, (0, 0), arrowprops=arrow)
-        ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="black"))
+        ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="ink"))
         ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), title=title)
         ax.set_xlabel("first component")
     axes[0, 0].set_ylabel("second component")
@@ -233,8 +232,8 @@ def pooling(code: np.ndarray, pooled: dict[str, np.ndarray], seconds: float) -> 
     """
     figure, ax = new_figure(height=2.6)
     times = (np.arange(len(code)) + 0.5) * seconds / len(code)
-    ax.plot(times, code, color="0.6", linewidth=0.8, label="feature")
-    palette = sns.color_palette("colorblind", len(pooled))
+    ax.plot(times, code, color="muted", linewidth=0.8, label="feature")
+    palette = sns.color_palette(n_colors=len(pooled))
     for (name, values), colour in zip(pooled.items(), palette, strict=True):
         edges = np.linspace(0, seconds, len(values) + 1)
         ax.stairs(values, edges, color=colour, linewidth=2, label=name, baseline=None)

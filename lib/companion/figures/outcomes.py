@@ -11,11 +11,11 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import DIVERGING, legend, new_figure, plain_ticks, sign
+from companion.figures.canvas import DIVERGING, legend, new_figure, plain_ticks, shades, sign
 from companion.figures.charts import text_table
 from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
 
-VERDICT_COLOURS = {"holds": "#1a7f37", "does not hold": "#b42318"}
+VERDICT_COLOURS = {"holds": "C2", "does not hold": "C5"}
 """Of a verdict; whatever cannot be told is grey."""
 
 
@@ -41,8 +41,7 @@ def architectures(table: pd.DataFrame, label: str, data: str) -> Figure:
     figure, ax = new_figure(height=3.6)
     found = table.groupby(["representation", "window_length", "dictionary"])["test"]
     mean, deviation = found.mean(), found.std().fillna(0)
-    colours = sns.color_palette("colorblind", len(DICTIONARIES))
-    for step, (dictionary, colour) in enumerate(zip(DICTIONARIES, colours, strict=True)):
+    for step, dictionary in enumerate(DICTIONARIES):
         keys = [(*approach, str(dictionary)) for approach in APPROACHES]
         x = np.arange(len(APPROACHES)) + 0.17 * (step - (len(DICTIONARIES) - 1) / 2)
         ax.errorbar(
@@ -50,14 +49,14 @@ def architectures(table: pd.DataFrame, label: str, data: str) -> Figure:
             mean.reindex(keys),
             deviation.reindex(keys),
             fmt="o",
-            color=colour,
+            color=f"C{step}",
             capsize=3,
             markersize=5,
             label="PCA" if dictionary == "pca" else f"{dictionary} means",
         )
-        _cross_out(ax, x[[key not in mean.index for key in keys]], colour)
+        _cross_out(ax, x[[key not in mean.index for key in keys]], f"C{step}")
     for edge in np.arange(1, len(APPROACHES)) - 0.5:
-        ax.axvline(edge, color="0.9", linewidth=0.8, zorder=0)
+        ax.axvline(edge, color="muted", alpha=0.4, linewidth=0.8, zorder=0)
     ax.set_xticks(range(len(APPROACHES)), [_approach(*approach) for approach in APPROACHES])
     ax.set(ylabel=label, xlim=(-0.5, len(APPROACHES) - 0.5))
     ax.grid(axis="y", linewidth=0.4)
@@ -85,8 +84,8 @@ def timescales_of_tags(table: pd.DataFrame, data: str) -> Figure:
     """
     figure, ax = new_figure(height=3.2)
     levels = [name for name in table.columns if name != "all"]
-    colours = dict(zip(levels, sns.color_palette("crest", len(levels)), strict=True))
-    colours = {"all": "0.25", **colours}
+    colours = dict(zip(levels, shades(len(levels)), strict=True))
+    colours = {"all": "ink", **colours}
     width = 0.8 / len(colours)
     for step, (name, colour) in enumerate(colours.items()):
         x = np.arange(len(table)) + width * (step - (len(colours) - 1) / 2)
@@ -129,7 +128,7 @@ def leanings(table: pd.DataFrame, data: str) -> Figure:
     best = np.nanargmax(table.to_numpy(), axis=1)
     ax.plot(best + 0.5, np.arange(len(table)) + 0.5, "o", color="black", markersize=3)
     tags, levels = np.nonzero(table.isna().to_numpy())
-    ax.plot(levels + 0.5, tags + 0.5, "x", color="0.5", markersize=4)
+    ax.plot(levels + 0.5, tags + 0.5, "x", color="muted", markersize=4)
     ax.tick_params(axis="y", labelsize=7, rotation=0)
     ax.set(xlabel="level", ylabel="")
     sign(ax, data)
@@ -187,10 +186,10 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     for row, effect, low, high, verdict in zip(
         rows, table["effect"], table["low"], table["high"], verdicts, strict=True
     ):
-        colour = VERDICT_COLOURS.get(verdict, "0.35")
+        colour = VERDICT_COLOURS.get(verdict, "muted")
         ax.plot([low, high], [row, row], color=colour, linewidth=2)
         ax.plot([effect], [row], "o", color=colour, markersize=5)
-    ax.axvline(0, color="0.4", linewidth=1, linestyle="--")
+    ax.axvline(0, color="muted", linewidth=1, linestyle="--")
     if linear_to is not None:
         ax.set_xscale("symlog", linthresh=linear_to)
         plain_ticks(ax.xaxis)

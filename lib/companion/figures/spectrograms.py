@@ -87,7 +87,6 @@ def pipeline(
         ax.imshow(
             values,
             aspect="auto",
-            interpolation="nearest",
             cmap=DIVERGING,
             origin="lower",
             vmin=-limit,
@@ -106,7 +105,7 @@ def pipeline(
     # The small window lies early in the middle pooling window; drawn wide enough to be seen.
     left = (n_pools // 2 + 0.25) * pool
     width = max(window_length * seconds / len(level), seconds / 120)
-    for ax, height, colour in ((axes[0], level.shape[1], "cyan"), (axes[1], n_features, "green")):
+    for ax, height, colour in ((axes[0], level.shape[1], "cyan"), (axes[1], n_features, "C2")):
         ax.add_patch(
             Rectangle((left, 0), width, height, fill=False, color=colour, linewidth=1.8, zorder=3)
         )
@@ -118,12 +117,10 @@ def pipeline(
 def _arrow(above: Axes, below: Axes, time: float, words: str) -> None:
     """An arrow from one row of Figure 1 to the next, with words beside it."""
     top, bottom = above.get_ylim()[0], below.get_ylim()[1]
-    look = {"arrowstyle": "-|>", "color": "green", "linewidth": 2, "mutation_scale": 16}
+    look = {"arrowstyle": "-|>", "color": "C2", "linewidth": 2, "mutation_scale": 16}
     ends = ((time, top), (time, bottom), "data", "data")
     above.figure.add_artist(ConnectionPatch(*ends, axesA=above, axesB=below, **look))
-    below.annotate(
-        words, (time, bottom), xytext=(12, 6), textcoords="offset points", color="green", fontsize=9
-    )
+    below.annotate(words, (time, bottom), xytext=(12, 6), textcoords="offset points", fontsize=9)
 
 
 def representations(columns: dict[str, Sequence[np.ndarray]], seconds: float) -> Figure:
@@ -214,13 +211,12 @@ def spectra(lines: dict[str, np.ndarray], titles: Sequence[str]) -> Figure:
     rows = -(-len(titles) // N_COLUMNS)
     size = (rows, N_COLUMNS, 1.6 * rows + 0.6)
     figure, axes = new_figure(*size, sharex=True, sharey=True, squeeze=False)
-    palette = sns.color_palette("colorblind")
     for panel, (ax, title) in enumerate(zip(axes.flat, titles, strict=False)):
         for (name, values), colour, style in zip(
-            lines.items(), palette, ["-", ":", "--"], strict=False
+            lines.items(), ["C0", "C1", "C2"], ["-", ":", "--"], strict=False
         ):
             ax.plot(values[panel], color=colour, linestyle=style, label=name, linewidth=1.4)
-        ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
+        ax.axhline(0, color="muted", linewidth=0.6, zorder=0)
         ax.set_title(title, fontsize=9)
     for ax in axes.flat[len(titles) :]:
         ax.set_axis_off()
@@ -260,12 +256,12 @@ def zooms(signal: np.ndarray, seconds: Sequence[float], centre: float) -> Figure
         start = max(round((centre - span / 2) * sample_rate), 0) if row else 0
         left = start / sample_rate
         part = signal[start : start + n_shown]
-        ax.plot(left + np.arange(len(part)) / sample_rate, part, color="tab:blue", linewidth=0.5)
+        ax.plot(left + np.arange(len(part)) / sample_rate, part, color="C0", linewidth=0.5)
         ax.set_title(f"{span:g} s" if span >= 1 else f"{1000 * span:g} ms", loc="left")
         ax.set(xlim=(left, left + span), yticks=[], ylabel="amplitude")
         if row:
             ax.lines[0].set_linewidth(1.0)
-            axes[row - 1].axvspan(left, left + span, color="tab:orange", alpha=0.8, linewidth=2)
+            axes[row - 1].axvspan(left, left + span, color="C1", alpha=0.8, linewidth=2)
     axes[-1].set_xlabel("time (s)")
     sns.despine(figure, left=True)
     return figure

@@ -7,9 +7,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from companion.figures.canvas import legend, new_figure, plain_ticks
+from companion.figures.canvas import PALETTE, legend, new_figure, plain_ticks
 
-N_NAMED = 10
+N_NAMED = len(PALETTE)
 """Artists shown in colour in a map of clips."""
 
 
@@ -37,11 +37,11 @@ def search(
         One panel.
     """
     figure, ax = new_figure(height=3.0)
-    points = ax.scatter(rates, decays, c=scores, cmap="viridis", s=60, clip_on=False)
-    best = np.arange(len(scores)), np.nanargmax(scores, axis=1)
-    ax.scatter(
-        rates[best], decays[best], s=200, facecolors="none", edgecolors="tab:red", clip_on=False
+    points = ax.scatter(
+        rates, decays, c=scores, cmap="viridis", s=60, edgecolors="muted", clip_on=False
     )
+    best = np.arange(len(scores)), np.nanargmax(scores, axis=1)
+    ax.scatter(rates[best], decays[best], s=200, facecolors="none", edgecolors="C1", clip_on=False)
     ax.set(xscale="log", yscale="log", xlim=ranges[0], ylim=ranges[1])
     plain_ticks(ax.xaxis, ax.yaxis)
     ax.set(xlabel="learning rate", ylabel="weight decay")
@@ -79,8 +79,8 @@ def clip_map(
     several = np.sort(counts.index[counts > 1].to_numpy(str))
     rng = np.random.default_rng(seed)
     named = np.sort(rng.choice(several, min(N_NAMED, len(several)), replace=False))
-    ax.scatter(*points.T, s=14, color="0.85" if len(named) else "tab:blue", linewidths=0)
-    for name, colour in zip(named, sns.color_palette("tab10", len(named)), strict=True):
+    ax.scatter(*points.T, s=14, color="muted" if len(named) else "C0", linewidths=0)
+    for name, colour in zip(named, PALETTE, strict=False):
         ax.scatter(*points[artists == name].T, s=34, color=colour, label=name)
     if len(named):
         legend(ax, title="artist")
@@ -108,11 +108,10 @@ def ranking(scores: np.ndarray, carried: np.ndarray, tag: str, auc: float) -> Fi
         Two panels.
     """
     figure, axes = new_figure(1, 2, 3.0, width_ratios=(1.7, 1))
-    groups = {f"with {tag!r}": scores[carried], f"without {tag!r}": scores[~carried]}
-    colours = sns.color_palette("colorblind", 2)
+    groups = {f"with '{tag}'": scores[carried], f"without '{tag}'": scores[~carried]}
     spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(scores))
-    for row, (values, colour) in enumerate(zip(groups.values(), colours, strict=True)):
-        axes[0].scatter(values, row + spread[: len(values)], s=16, color=colour, alpha=0.6)
+    for row, values in enumerate(groups.values()):
+        axes[0].scatter(values, row + spread[: len(values)], s=16, color=f"C{row}", alpha=0.6)
     axes[0].set_yticks([0, 1], list(groups))
     axes[0].set(xlabel="predicted probability", ylim=(1.5, -0.5), title="one dot per clip")
     thresholds = np.concatenate([[np.inf], np.sort(scores)[::-1]])
@@ -120,9 +119,9 @@ def ranking(scores: np.ndarray, carried: np.ndarray, tag: str, auc: float) -> Fi
         [100 * (group >= t).mean() for t in thresholds]
         for group in (scores[~carried], scores[carried])
     )
-    axes[1].plot(without, with_it, color=colours[0])
-    axes[1].fill_between(without, with_it, color=colours[0], alpha=0.15)
-    axes[1].plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
+    axes[1].plot(without, with_it, color="C0")
+    axes[1].fill_between(without, with_it, color="C0", alpha=0.15)
+    axes[1].plot([0, 100], [0, 100], color="muted", linestyle="--", linewidth=1)
     axes[1].set(
         xlabel="clips without the tag\nabove the threshold (%)",
         ylabel="clips with it above (%)",
@@ -155,20 +154,18 @@ def neighbours(
         One panel.
     """
     figure, ax = new_figure(height=3.6)
-    palette = sns.color_palette("colorblind", int(labels.max()) + 1)
+    palette = sns.color_palette(n_colors=int(labels.max()) + 1)
     for point, label, share in zip(points, labels, probability, strict=True):
         ends = np.stack([points[chooser], point])
         ax.plot(*ends.T, color=palette[label], linewidth=24 * share, alpha=0.45, zorder=1)
         if share >= 0.02:
-            box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+            box = {"facecolor": "ground", "alpha": 0.7, "edgecolor": "none", "pad": 1}
             options = {"textcoords": "offset points", "fontsize": 8, "bbox": box}
             ax.annotate(f"{share:.0%}", point, xytext=(7, 5), **options)
     for label, colour in enumerate(palette):
         own = points[labels == label]
         ax.scatter(*own.T, s=70, color=colour, zorder=2, label=f"artist {label + 1}")
-    ax.scatter(
-        *points[chooser], s=260, facecolors="none", edgecolors="black", linewidth=2, zorder=3
-    )
+    ax.scatter(*points[chooser], s=260, facecolors="none", edgecolors="ink", linewidth=2, zorder=3)
     legend(ax)
     ax.set(aspect="equal", xlabel="first dimension", ylabel="second dimension")
     sns.despine(ax=ax)
