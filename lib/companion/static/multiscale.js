@@ -1,5 +1,5 @@
-/* One switch a page that shows all code, one player sounding at a time, and names and roles that
-   screen readers miss in what the theme and docutils write. */
+/* One switch a page that shows all code, one player sounding at a time, paper that is light, and names
+   and roles that screen readers miss in what the theme and docutils write. */
 document.addEventListener("DOMContentLoaded", () => {
   const folded = document.querySelectorAll(".bd-article details.hide");
   const title = document.querySelector(".bd-article h1");
@@ -27,4 +27,10 @@ document.addEventListener("DOMContentLoaded", () => {
       if (audio !== event.target) audio.pause();
     });
   }, true);
+  const page = document.documentElement.dataset;
+  window.addEventListener("beforeprint", () => {
+    const { theme } = page;
+    page.theme = "light";
+    window.addEventListener("afterprint", () => { page.theme = theme; }, { once: true });
+  });
 });
