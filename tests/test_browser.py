@@ -45,6 +45,10 @@ CUT_OFF = """() => [
 ].filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.textContent.trim().slice(0, 200))"""
 
 
+MOST_BYTES = {"of its own": 1_500_000, "with what all pages share": 5_000_000}
+"""That a page asks for until a sound is played, not compressed."""
+
+
 class QuietHandler(SimpleHTTPRequestHandler):
     """Serves files without a line on standard error for each."""
 
@@ -171,12 +175,17 @@ def test_code_is_folded_until_asked_for(page, site):
     assert not load.is_visible()
 
 
-def test_one_player_sounds_at_a_time(page, site):
+def test_players_are_started_by_the_keyboard_and_one_sounds_at_a_time(page, site):
     page.goto(f"{site}/book/index.html")
-    for number in (0, 1):
-        page.locator("audio").nth(number).evaluate("audio => audio.play()")
+    players = page.locator("audio")
+    for number, key in enumerate(["Space", "Enter"]):
+        for _ in range(100):
+            if players.nth(number).evaluate("audio => audio === document.activeElement"):
+                break
+            page.keyboard.press("Tab")
+        page.keyboard.press(key)
+        page.wait_for_function(f"!document.querySelectorAll('audio')[{number}].paused")
     page.wait_for_function("document.querySelectorAll('audio')[0].paused")
-    assert not page.locator("audio").nth(1).evaluate("audio => audio.paused")
 
 
 @pytest.mark.parametrize("name", PAGES or ["no book"])
@@ -195,6 +204,19 @@ def test_nothing_is_cut_off_on_a_laptop(page, site, name):
     if page.locator("button.show-code").count():
         page.click("button.show-code")
     assert page.evaluate(CUT_OFF) == []
+
+
+@pytest.mark.parametrize("name", PAGES or ["no book"])
+def test_a_page_weighs_little(page, site, name):
+    sizes = {}
+    page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
+    page.goto(f"{site}/{name}")
+    page.evaluate(IMAGE_STATE)
+    page.wait_for_load_state("networkidle")
+    assert not any(url.endswith(".mp3") for url in sizes)
+    own = sum(size for url, size in sizes.items() if "/_static/" not in url)
+    assert own <= MOST_BYTES["of its own"]
+    assert sum(sizes.values()) <= MOST_BYTES["with what all pages share"]
 
 
 def test_search_finds_pages_offline(page, site):

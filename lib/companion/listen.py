@@ -74,7 +74,7 @@ def player(
     source = _source(_mp3(np.clip(signal, -1, 1)))
     return HTML(
         f'<figure class="player"><figcaption>{html.escape(caption)}</figcaption>'
-        f'<audio controls preload="metadata" src="{source}"></audio></figure>'
+        f'<audio controls preload="none" src="{source}"></audio></figure>'
     )
 
 
