@@ -6,8 +6,10 @@ import html
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from types import GenericAlias, UnionType
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 MATHJAX = "mathjax/tex-svg-full.js"
@@ -42,6 +44,20 @@ def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree
         )
 
 
+def add_preview(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Tell who links to a page what it is: title, first paragraph, a picture once published."""
+    if doctree is None:
+        return
+    words = next((p.astext() for p in doctree.findall(nodes.paragraph)), "")
+    told = {"og:type": "article", "og:title": app.env.titles[page].astext()}
+    told["og:description"] = shorten(words, 200, placeholder=" ...")
+    if url := app.config.html_baseurl.rstrip("/"):
+        told |= {"og:url": context["pageurl"], "og:image": f"{url}/first_page.png"}
+        told["twitter:card"] = "summary_large_image"
+    for name, content in told.items():
+        context["metatags"] += f'<meta property="{name}" content="{html.escape(content)}">\n'
+
+
 def skip_members(app: Sphinx, what: str, name: str, member, skip: bool, options) -> bool | None:
     """Keep what is not ours out of the API reference: folders, aliases, scikit-learn's routing."""
     is_ours = not isinstance(member, Path | UnionType | GenericAlias) and name != "set_fit_request"
@@ -66,6 +82,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", drop_thebe)
     app.connect("html-page-context", keep_local, priority=900)  # after all that add assets
     app.connect("html-page-context", add_provenance)
+    app.connect("html-page-context", add_preview)
     app.connect("autodoc-skip-member", skip_members)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
