@@ -43,8 +43,9 @@ rerun: $(READY)  ## run one chapter into _runs: CHAPTER=03_2_gaussian_pyramid P=
 experiments: $(READY)  ## compute the 28 architectures on both tasks [PROFILE=...]
 	@$(BIN)/multiscale run --profile $(call quoted,PROFILE)
 
-bench: $(READY)  ## measure speed and memory side by side with peers
-	@for file in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
+bench: $(READY)  ## measure speed and memory beside peers, into benchmarks/results.csv [DEVICE=cuda: a GPU alone]
+	@for file in benchmarks/bench_$(if $(DEVICE),device,*).py; do \
+	  $(BIN)/python $$file $(if $(DEVICE),--device $(call quoted,DEVICE)) || exit 1; done
 
 lab: $(READY)  ## open the chapters in JupyterLab
 	@$(BIN)/python -m jupyterlab book $$(test $$(id -u) != 0 || echo --allow-root)

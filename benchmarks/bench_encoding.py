@@ -1,60 +1,69 @@
-"""Encoding as one convolution, as a matrix product of windows, and step by step.
+"""Encoding and pooling with the four dictionaries of the paper, against its matrix products.
 
-A batch of 8 clips of 29 s (7 pooling windows of 128 frames each) and 500 means; the step-by-step
-way is scikit-learn's PCA, then the dictionary, then the maximum.
-
-One thread keeps the other work of a machine out of it:
-``OMP_NUM_THREADS=1 python benchmarks/bench_encoding.py``.
+The levels of clips of 29 s, clip by clip, as features are extracted; the other way goes step by
+step: put windows side by side, whiten, project, take the maximum.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from timing import compare
+from timing import compare, report
 
-from multiscale.encoding import Encoder, encode_and_pool, fit_whitening, frame_windows
+from multiscale.config import DICTIONARIES, PAPERS
+from multiscale.encoding import Encoder, encode_and_pool, frame_windows
+from multiscale.representations import Representation
 
-POOLING_LENGTH = 128
-
-
-def by_product(level: torch.Tensor, encoder: Encoder) -> torch.Tensor:
-    """The same features from a product with windows put side by side."""
-    windows = frame_windows(level, encoder.window_length, POOLING_LENGTH)
-    kernels = torch.as_tensor(encoder.weight).transpose(1, 2).flatten(1)
-    return (windows @ kernels.T).amax(-2) + torch.as_tensor(encoder.bias)
+KEPT = 0.5
+"""Share of the values of a window that whitening keeps."""
 
 
-def step_by_step(level: torch.Tensor, encoder: Encoder, whitening) -> np.ndarray:
-    windows = frame_windows(level, encoder.window_length, POOLING_LENGTH)
-    whitened = whitening.transform(windows.flatten(0, -2).numpy()).astype(np.float32)
-    return (whitened @ encoder.means.T).reshape(*windows.shape[:-1], -1).max(axis=-2)
+def drawn(dictionary: int | str, window_length: int, rng: np.random.Generator) -> Encoder:
+    """An encoder of the size of a learned one, of random numbers."""
+    n_values = window_length * PAPERS.n_mels
+    n_kept = round(KEPT * n_values)
+    means = None if dictionary == "pca" else rng.standard_normal((dictionary, n_kept), np.float32)
+    variance, mean = rng.uniform(1, 2, n_kept), rng.standard_normal(n_values)
+    components = rng.standard_normal((n_kept, n_values)) / n_values
+    return Encoder(components, variance, mean, means, window_length)
 
 
-def main() -> None:
+def step_by_step(level: torch.Tensor, encoder: Encoder, pooling_length: int) -> np.ndarray:
+    windows = frame_windows(level, encoder.window_length, pooling_length).numpy()
+    code = (windows - encoder.mean) @ encoder.components.T / np.sqrt(encoder.explained_variance)
+    return (code if encoder.means is None else code @ encoder.means.T).max(axis=-2)
+
+
+def main(tiny: bool) -> None:
     rng = np.random.default_rng(0)
-    # As correlated as music, of which 99 % lie in about 180 components of a frame.
-    mixing = rng.standard_normal((200, 200)) * 0.995 ** np.arange(200)[:, None]
-    frames = rng.standard_normal((8, 7 * POOLING_LENGTH + 1, 200)) @ mixing
-    level = torch.tensor(frames[:, 1:] + frames[:, :-1], dtype=torch.float32)
-    for window_length in (1, 2, 4):
-        windows = frame_windows(level, window_length, POOLING_LENGTH).flatten(0, -2)
-        whitening = fit_whitening(windows[:5000].numpy())
-        means = rng.standard_normal((500, whitening.n_components_))
-        means /= np.linalg.norm(means, axis=1, keepdims=True)
-        encoder = Encoder.from_parts(whitening, means.astype(np.float32), window_length)
+    clips = rng.standard_normal((2, (9 if tiny else 29) * PAPERS.sample_rate), np.float32)
+    for name, window_length in (("gaussian", 1), ("gaussian", 4), ("laplacian", 2)):
+        representation = Representation(name)
+        encoders = [drawn(d, window_length, rng) for d in DICTIONARIES]
+        work = [
+            (clip, encoder, length)
+            for level, length in zip(
+                representation.levels(clips), representation.pooling_lengths, strict=True
+            )
+            for clip in level
+            for encoder in encoders
+        ]
         ways = {
-            "one convolution (ours)": lambda e=encoder: encode_and_pool(level, e, POOLING_LENGTH),
-            "windows x kernels": lambda e=encoder: by_product(level, e),
-            "PCA.transform, dictionary, max": lambda e=encoder, w=whitening: step_by_step(
-                level, e, w
-            ),
+            "ours": lambda w=work: [encode_and_pool(*one) for one in w],
+            "step by step": lambda w=work: [step_by_step(*one) for one in w],
         }
-        results = [np.asarray(way()) for way in ways.values()]
-        assert all(np.allclose(results[0], other, atol=1e-2) for other in results)
-        n_components = whitening.n_components_
-        compare(f"{window_length} frame(s), {n_components} components, 500 means", ways)
+        for one, another in zip(*(way() for way in ways.values()), strict=True):
+            assert np.allclose(one, another, atol=1e-2 * np.abs(another).max())
+        compare(
+            f"encoding, four dictionaries: {name}, {window_length} frame(s)",
+            ways,
+            repeats=1 if tiny else 7,
+            flop=sum(
+                2.0 * frame_windows(clip, e.window_length, length).numel() * len(e)
+                for clip, e, length in work
+            ),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    report(main)

@@ -2,9 +2,6 @@
 
 The peer of training is scikit-learn's MLPClassifier, with the same network, batches and number of
 epochs, once for each run. The peer of learning is one pass over the audio for each dictionary.
-
-One thread keeps the other work of a machine out of it:
-``OMP_NUM_THREADS=1 python benchmarks/bench_grid.py``.
 """
 
 from __future__ import annotations
@@ -14,22 +11,24 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
-from timing import compare
+from timing import compare, report
 
 from multiscale.config import TrainingSettings
+from multiscale.descent import BATCH_SIZE, MOMENTUM, Hyperparameters
 from multiscale.features import MultiscaleFeatures, fit_many, transform_many
 from multiscale.tagging import TAGGING
-from multiscale.training import BATCH_SIZE, MOMENTUM, Hyperparameters, fit_runs
+from multiscale.training import fit_runs
 
-N_RUNS, N_EPOCHS, N_HIDDEN = 4, 3, 200
+N_RUNS, N_EPOCHS, N_TAGS, N_POOLS = 10, 2, 50, 7
 
 
-def training(n_features: int) -> None:
+def training(n_clips: int, n_features: int, n_hidden: int, repeats: int) -> None:
     rng = np.random.default_rng(0)
-    clips, tags = rng.standard_normal((300, 7, n_features), np.float32), rng.random((300, 50)) < 0.1
-    valid, valid_tags = clips[:50], rng.random((50, 50)) < 0.1
-    windows, targets = clips.reshape(-1, n_features), np.repeat(tags, 7, axis=0)
-    settings = TrainingSettings(max_epochs=N_EPOCHS, patience=N_EPOCHS, n_hidden=N_HIDDEN)
+    clips = rng.standard_normal((n_clips, N_POOLS, n_features), np.float32)
+    tags = rng.random((n_clips, N_TAGS)) < 0.1
+    valid, valid_tags = clips[:50], tags[:50]
+    windows, targets = clips.reshape(-1, n_features), np.repeat(tags, N_POOLS, axis=0)
+    settings = TrainingSettings(max_epochs=N_EPOCHS, patience=N_EPOCHS, n_hidden=n_hidden)
     rates = [Hyperparameters(0.01, 1e-4)]
 
     def ours(n_runs: int) -> None:
@@ -37,7 +36,7 @@ def training(n_features: int) -> None:
 
     def peer() -> None:
         MLPClassifier(
-            N_HIDDEN,
+            n_hidden,
             solver="sgd",
             alpha=1e-4,
             batch_size=BATCH_SIZE,
@@ -48,16 +47,22 @@ def training(n_features: int) -> None:
         ).fit(windows, targets)
 
     ways = {
-        f"{N_RUNS} runs side by side (ours)": lambda: ours(N_RUNS),
-        f"{N_RUNS} runs, one by one": lambda: [ours(1) for _ in range(N_RUNS)],
-        f"MLPClassifier, {N_RUNS} times": lambda: [peer() for _ in range(N_RUNS)],
+        "ours, side by side": lambda: ours(N_RUNS),
+        "ours, one by one": lambda: [ours(1) for _ in range(N_RUNS)],
+        "scikit-learn, one by one": lambda: [peer() for _ in range(N_RUNS)],
     }
-    compare(f"training: {len(windows)} windows, {n_features} features", ways, repeats=3)
+    # Forwards and back to the weights; from the output, back to the hidden units, too.
+    products = n_hidden * (2 * n_features + 3 * N_TAGS)
+    compare(
+        f"training {N_RUNS} runs: {len(windows)} x {n_features}, {n_hidden} hidden units",
+        ways,
+        repeats=repeats,
+        flop=2.0 * N_RUNS * N_EPOCHS * len(windows) * products,
+    )
 
 
-def learning() -> None:
-    rng = np.random.default_rng(0)
-    clips = rng.standard_normal((12, 16_000 * 29), np.float32)
+def learning(n_clips: int, seconds: int, repeats: int) -> None:
+    clips = np.random.default_rng(0).standard_normal((n_clips, 16_000 * seconds), np.float32)
     sizes = ("pca", 50, 100, 200)
 
     def learners() -> list[MultiscaleFeatures]:
@@ -69,14 +74,18 @@ def learning() -> None:
         transform_many(made, clips)
 
     ways = {
-        "four dictionaries in one pass (ours)": together,
-        "one after the other": lambda: [learner.fit_transform(clips) for learner in learners()],
+        "ours, in one pass": together,
+        "ours, one by one": lambda: [learner.fit_transform(clips) for learner in learners()],
     }
-    compare(f"learning and extracting: {len(clips)} clips of 29 s", ways, repeats=3)
+    compare(f"four dictionaries and their features: {n_clips} clips", ways, repeats=repeats)
+
+
+def main(tiny: bool) -> None:
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    for n_features in (12,) if tiny else (1200, 6000):
+        training(60 if tiny else 300, n_features, 8 if tiny else 200, 1 if tiny else 3)
+    learning(12, 29, 1 if tiny else 3)
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    for count in (1200, 6000):
-        training(count)
-    learning()
+    report(main)

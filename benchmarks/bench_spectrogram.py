@@ -1,38 +1,53 @@
-"""Our log-mel spectrogram against librosa's, at level 0 and level 5 of the multiresolution ones.
+"""Our log-mel spectrogram and the six levels of the multiresolution one, against two others.
 
-Eight clips of 29 s at 16 kHz, one at a time for librosa, as a batch and one at a time for ours.
-
-One thread keeps the other work of a machine out of it:
-``OMP_NUM_THREADS=1 python benchmarks/bench_spectrogram.py``.
+Clips of 29 s at 16 kHz: a batch for ours and for torch.stft, one at a time for librosa.
 """
 
 from __future__ import annotations
 
 import librosa
 import numpy as np
-from timing import compare
+import torch
+from timing import compare, report
 
-from multiscale.spectrogram import log_mel
+from multiscale.config import PAPERS
+from multiscale.spectrogram import log_mel, mel_filter_bank
+
+HOP, N_MELS = PAPERS.hop_length, PAPERS.n_mels
 
 
-def librosas(clip: np.ndarray, n_fft: int) -> np.ndarray:
+def of_librosa(clip: np.ndarray, n_fft: int) -> np.ndarray:
     mel = librosa.feature.melspectrogram(
-        y=clip, sr=16_000, n_fft=n_fft, hop_length=512, n_mels=200, power=1.0
+        y=clip, sr=PAPERS.sample_rate, n_fft=n_fft, hop_length=HOP, n_mels=N_MELS, power=1.0
     )
-    return np.log1p(10_000 * mel)
+    return np.log1p(PAPERS.log_constant * mel)
 
 
-def main() -> None:
-    clips = np.random.default_rng(0).standard_normal((8, 29 * 16_000)).astype(np.float32)
-    for level in (0, 5):
-        n_fft = 1024 * 2**level
+def of_torch(clips: torch.Tensor, n_fft: int) -> torch.Tensor:
+    window, how = torch.hann_window(n_fft), {"pad_mode": "constant", "return_complex": True}
+    spectrum = torch.stft(clips, n_fft, HOP, window=window, **how).abs()
+    bank = torch.tensor(mel_filter_bank(PAPERS, n_fft))
+    return torch.log1p(PAPERS.log_constant * (bank @ spectrum))
+
+
+def main(tiny: bool) -> None:
+    levels = [PAPERS.n_fft * 2**level for level in range(6)]
+    for title, windows, n_clips in (("log-mel", levels[:1], 8), ("six resolutions", levels, 2)):
+        shape = (n_clips, (3 if tiny else 29) * PAPERS.sample_rate)
+        clips = np.random.default_rng(0).standard_normal(shape, np.float32)
         ways = {
-            "ours, a batch": lambda n=n_fft: log_mel(clips, n_fft=n),
-            "ours, clip by clip": lambda n=n_fft: [log_mel(clip, n_fft=n) for clip in clips],
-            "librosa": lambda n=n_fft: [librosas(clip, n) for clip in clips],
+            "ours": lambda x=clips, w=windows: [log_mel(x, n_fft=n) for n in w],
+            "librosa": lambda x=clips, w=windows: [[of_librosa(c, n) for c in x] for n in w],
+            "torch.stft": lambda x=clips, w=windows: [of_torch(torch.tensor(x), n) for n in w],
         }
-        compare(f"level {level}: window {n_fft}, 8 clips", ways, repeats=7 if level == 0 else 3)
+        ours, *others = (way() for way in ways.values())
+        for other in others:
+            for one, another in zip(ours, other, strict=True):
+                assert np.allclose(one.mT, np.asarray(another), atol=0.02)
+        for threads in (1, 2):
+            told = f"{title} of {n_clips} clips"
+            compare(told, ways, repeats=1 if tiny else 3, threads=threads)
 
 
 if __name__ == "__main__":
-    main()
+    report(main)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from multiscale.study.study import Study
 
 # What is taken for granted, for want of the data.
-KEPT = 0.8  # share of the values of a window that whitening keeps
+KEPT = {"multiresolution": 0.6, "gaussian": 0.4, "laplacian": 0.7}  # of a window, by whitening
 TRAINED_ON = 0.7  # share of the clips
 EPOCHS = 0.5  # share of `max_epochs` that a run needs before it stops
 
@@ -147,7 +147,7 @@ class _Costs:
         flop, disk, memory = 0.0, 0.0, 0.0
         for a in group:
             n_values, n_features = a.window_length * SPECTROGRAM.n_mels, _n_features(a)
-            kept = KEPT * n_values
+            kept = KEPT[a.representation] * n_values
             for positions in self._positions(a):
                 sampled = min(a.window_share * learning.n_windows, self.n_train * positions)
                 # Covariance and whitening, in float64, which takes twice as long; then K-means,
@@ -213,5 +213,6 @@ def _search_epochs(settings: TrainingSettings, n_steps: int) -> float:
 def _n_features(a: Architecture) -> int:
     """Features of one level."""
     n_mels = SPECTROGRAM.n_mels
-    known = {"pca": round(KEPT * a.window_length * n_mels), "mel": n_mels, "mfcc": N_CEPSTRA}
+    kept = KEPT[a.representation] * a.window_length * n_mels
+    known = {"pca": round(kept), "mel": n_mels, "mfcc": N_CEPSTRA}
     return known.get(a.dictionary, a.dictionary) * (2 if a.pooling == "mean_std" else 1)

@@ -1,0 +1,125 @@
+"""What clips, dictionaries and features cost for ever more clips: time, memory, disk.
+
+The clips are those of the profile smoke, again and again under other names, and once joined in long
+files. Each size has a data home, and each kind of work a process, of its own. Cost should
+grow in proportion, which is an exponent of 1; memory not at all; and disk as was forecast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from timing import limited, note, report
+
+from multiscale import datasets
+from multiscale.config import data_home
+from multiscale.datasets import DatasetSettings
+from multiscale.study import Architecture, Experiment, Study, forecast
+from multiscale.study.jobs import jobs
+from multiscale.study.profiles import Profile, load_profile
+
+ARCHITECTURE = Architecture(dictionary=200)
+KINDS = {"data": "cutting clips", "learn": "dictionaries", "extract": "features"}
+
+
+def music(folder: Path, tiny: bool) -> list[Path]:
+    """Files of one clip each: of the profile smoke, or noise."""
+    if not tiny:
+        found = datasets.load(load_profile("smoke").dataset)
+        return [found.folder / path for path in found.clips["path"]]
+    noise = np.random.default_rng(0).standard_normal(29 * 16_000) / 10
+    soundfile.write(folder / "noise.flac", noise, 16_000)
+    return [folder / "noise.flac"]
+
+
+def reused(files: list[Path], folder: Path, n_clips: int) -> None:
+    """So many files of them, under other names."""
+    for number in range(n_clips):
+        (folder / f"{number:05}.flac").symlink_to(files[number % len(files)])
+
+
+def joined(files: list[Path], folder: Path, n_clips: int) -> None:
+    """So many of them, one after the other, in as few files as make three splits."""
+    for part, numbers in enumerate(np.array_split(np.arange(n_clips), 3)):
+        with soundfile.SoundFile(folder / f"{part}.flac", "w", 16_000, 1, "PCM_16") as whole:
+            for number in numbers:
+                whole.write(soundfile.read(files[number % len(files)])[0])
+
+
+def measure(folder: str, kind: str) -> None:
+    """Print what the clips of a folder cost: seconds, peak, bytes, and how many were forecast."""
+    learning = load_profile("laptop").learning
+    clips = DatasetSettings(name="folder", path=folder)
+    study = Study(Profile(name="growth", description="", dataset=clips, learning=learning))
+    do = {
+        "data": lambda: datasets.load(clips, 1),
+        "learn": lambda: study.learn([ARCHITECTURE]),
+        "extract": lambda: [study.extract([ARCHITECTURE], i) for i in range(study.n_shards)],
+    }[kind]
+    before, start = stored(), time.perf_counter()
+    with limited(1):
+        do()
+    found = {"seconds": time.perf_counter() - start, "peak": peak(), "disk": stored() - before}
+    work = jobs(study, [Experiment(task="tagging", architecture=ARCHITECTURE)])
+    expected = forecast.costs(study, work, 1.0).groupby("kind")["disk"].sum()
+    print(json.dumps(found | {"forecast": expected[kind]}))
+
+
+def peak() -> float:
+    """Resident memory of this process at its peak, bytes."""
+    # The kernel counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def stored() -> int:
+    """Bytes in the data home."""
+    return sum(path.stat().st_size for path in data_home().rglob("*") if path.is_file())
+
+
+def main(tiny: bool) -> None:
+    sizes = (24, 36) if tiny else (50, 150, 450)
+    cases = [(joined, sizes[0]), *((reused, n_clips) for n_clips in sizes)]
+    found = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        files = music(Path(scratch), tiny)
+        for lay, n_clips in cases:
+            home, folder = (Path(tempfile.mkdtemp(dir=scratch)) for _ in range(2))
+            lay(files, folder, n_clips)
+            environment = {**os.environ, "MULTISCALE_HOME": str(home), "TQDM_DISABLE": "1"}
+            for kind in KINDS:
+                command = [sys.executable, __file__, "--measure", str(folder), kind]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+                found[kind, lay, n_clips] = json.loads(done.stdout)
+            shutil.rmtree(home)
+    for kind, title in KINDS.items():
+        print(f"\n{title}")
+        for lay, n_clips in cases:
+            way = f"{n_clips} clips" + (" in 3 files" if lay is joined else "")
+            note(f"growth: {title}", way, threads=1, **told(found[kind, lay, n_clips]))
+        grown = [found[kind, reused, n_clips] for n_clips in sizes]
+        seconds, peaks = ([values[name] for values in grown] for name in ("seconds", "peak"))
+        exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+        words = f"exponent {exponent:.2f}, peak x {peaks[-1] / peaks[0]:.2f}"
+        note(f"growth: {title}", f"from {sizes[0]} to {sizes[-1]} clips", told=words)
+
+
+def told(values: dict[str, float]) -> dict[str, float | str]:
+    """Of a kind of work: its seconds, and all else in words."""
+    disk, expected = values["disk"] / 1e6, values["forecast"] / 1e6
+    words = f"peak {values['peak'] / 1e6:.0f} MB, disk {disk:.1f} MB (forecast {expected:.1f})"
+    return {"seconds": values["seconds"], "told": words}
+
+
+if __name__ == "__main__":
+    measure(*sys.argv[2:]) if sys.argv[1:2] == ["--measure"] else report(main)
