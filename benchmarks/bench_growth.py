@@ -1,8 +1,8 @@
 """What clips, dictionaries and features cost for ever more clips: time, memory, disk.
 
 The clips are those of the profile smoke, again and again under other names, and once joined in long
-files. Each size has a data home, and each kind of work a process, of its own. Cost should
-grow in proportion, which is an exponent of 1; memory not at all; and disk as was forecast.
+files. Each size has a data home, and each kind of work a process, of its own. Cost should grow in
+proportion, which is an exponent of 1; memory not at all; and disk as was forecast.
 """
 
 from __future__ import annotations
@@ -56,8 +56,19 @@ def joined(files: list[Path], folder: Path, n_clips: int) -> None:
                 whole.write(soundfile.read(files[number % len(files)])[0])
 
 
-def measure(folder: str, kind: str) -> None:
-    """Print what the clips of a folder cost: seconds, peak, bytes, and how many were forecast."""
+def measure(folder: str) -> None:
+    """Print a line for each kind of work on the clips of a folder."""
+    for kind in KINDS:
+        # Forked when nothing but imports has been done, so that its peak is its own.
+        if (child := os.fork()) == 0:
+            print(json.dumps(cost(folder, kind)), flush=True)
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            sys.exit(1)
+
+
+def cost(folder: str, kind: str) -> dict[str, float]:
+    """What the clips of a folder cost: seconds, peak, bytes, and how many were forecast."""
     learning = load_profile("laptop").learning
     clips = DatasetSettings(name="folder", path=folder)
     study = Study(Profile(name="growth", description="", dataset=clips, learning=learning))
@@ -72,7 +83,7 @@ def measure(folder: str, kind: str) -> None:
     found = {"seconds": time.perf_counter() - start, "peak": peak(), "disk": stored() - before}
     work = jobs(study, [Experiment(task="tagging", architecture=ARCHITECTURE)])
     expected = forecast.costs(study, work, 1.0).groupby("kind")["disk"].sum()
-    print(json.dumps(found | {"forecast": expected[kind]}))
+    return found | {"forecast": float(expected[kind])}
 
 
 def peak() -> float:
@@ -97,10 +108,10 @@ def main(tiny: bool) -> None:
             home, folder = (Path(tempfile.mkdtemp(dir=scratch)) for _ in range(2))
             lay(files, folder, n_clips)
             environment = {**os.environ, "MULTISCALE_HOME": str(home), "TQDM_DISABLE": "1"}
-            for kind in KINDS:
-                command = [sys.executable, __file__, "--measure", str(folder), kind]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-                found[kind, lay, n_clips] = json.loads(done.stdout)
+            command = [sys.executable, __file__, "--measure", str(folder)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+            for kind, line in zip(KINDS, done.stdout.splitlines(), strict=True):
+                found[kind, lay, n_clips] = json.loads(line)
             shutil.rmtree(home)
     for kind, title in KINDS.items():
         print(f"\n{title}")
@@ -122,4 +133,4 @@ def told(values: dict[str, float]) -> dict[str, float | str]:
 
 
 if __name__ == "__main__":
-    measure(*sys.argv[2:]) if sys.argv[1:2] == ["--measure"] else report(main)
+    measure(sys.argv[2]) if sys.argv[1:2] == ["--measure"] else report(main)
