@@ -119,6 +119,18 @@ def test_a_chapter_depends_on_the_figures_that_it_draws_alone(tmp_path):
     assert "decisions.yaml" in register
 
 
+def test_a_chapter_depends_on_the_measurements_that_it_shows_alone(book):
+    def keys() -> list[str]:
+        return [chapter.key for chapter in contents.plan(book, load_profile("smoke"))]
+
+    write_chapter(book, "second", GOOD, "print('results.csv')")
+    front, second = keys()
+    (book / "benchmarks").mkdir()
+    (book / "benchmarks" / "results.csv").write_text("way,seconds\n", encoding="utf-8")
+    assert keys()[0] == front
+    assert keys()[1] != second
+
+
 def test_what_failed_is_said_and_tried_again_next_time(book, staged, monkeypatch, capsys):
     write_chapter(book, "second", "print(compute)", parameters="compute = True")
     monkeypatch.setattr(building, "compute", lambda profile: {"a": "a: no room"})

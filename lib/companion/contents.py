@@ -74,7 +74,9 @@ def plan(root: Path, profile: Profile) -> list[Chapter]:
         if notebook.is_file():
             used = {RUNNER, *modules(notebook)}
             told = json.dumps([*common, code_digest(*used)], sort_keys=True)
-            key = digest([notebook, *lock, *tables(used)], told)
+            text = notebook.read_text(encoding="utf-8")
+            measured = [path for path in root.glob("benchmarks/*.csv") if path.name in text]
+            key = digest([notebook, *lock, *measured, *tables(used)], told)
             folder = root / "_build" / "chapters" / profile.name / notebook.stem
             chapters.append(Chapter(notebook, folder, profile.name, common[0], key))
     return chapters
