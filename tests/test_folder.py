@@ -233,9 +233,11 @@ def test_the_second_call_only_reads_and_changes_are_seen(music, monkeypatch):
         assert datasets.load(settings).clips.equals(first.clips)
     for name in ("clips.csv", "skipped.csv", "tags.json"):
         (path,) = (first.folder / "tables").rglob(name)
-        path.write_bytes(b"")
-        assert datasets.load(settings).clips.equals(first.clips)
-        assert path.read_bytes(), "cannot be read, so made again"
+        whole = path.read_bytes()
+        for broken in (b"", bytes(len(whole)), whole[:25], b"{" * len(whole)):
+            path.write_bytes(broken)
+            assert datasets.load(settings).clips.equals(first.clips)
+            assert path.read_bytes() == whole, "cannot be read, so made again"
     assert datasets.identity(settings) == identity
     made_up.song(music / "artist 2/new.wav", 5.5)
     assert datasets.identity(settings) != identity

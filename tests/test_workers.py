@@ -91,6 +91,16 @@ def test_done_once(study, home):
     assert stored(home) == before
 
 
+def test_what_is_broken_is_done_again(study, home, expected):
+    assert study.compute(WANTED[:1], n_workers=0) == {}
+    path = study.result_files(WANTED[0])[0].path
+    for broken in (b"", path.read_bytes()[:-1], bytes(99)):
+        path.write_bytes(broken)
+        assert [job.kind for job in needed(jobs(study, WANTED[:1]))] == ["train"]
+    assert study.compute(WANTED[:1], n_workers=0) == {}
+    np.testing.assert_array_equal(study.result(WANTED[0]).scores, expected[str(WANTED[0])])
+
+
 def test_a_result_under_another_key_is_not_taken_for_done(study, monkeypatch):
     monkeypatch.setattr(Study, "model", lambda *_: None)
     (message,) = study.compute(WANTED[:1], n_workers=0).values()

@@ -94,21 +94,21 @@ class Collection(ABC):
         return []
 
     def stored(self) -> ClipDataset | None:
-        """The data set from disk; None if there are no such tables, or a clip in them is gone."""
+        """The data set from disk; None if its tables are none, or a clip in them is gone."""
         text = {"dtype": str, "keep_default_na": False}
         folder, tables = self.folder, self.tables
         try:
             clips = pd.read_csv(tables / "clips.csv", index_col="clip", **text)
-            skipped = pd.read_csv(tables / "skipped.csv", **text)
+            skipped = pd.read_csv(tables / "skipped.csv", **text)[list(NO_SKIPPED)]
             names = tuple(json.loads((tables / "tags.json").read_text("utf-8")))
-        except (FileNotFoundError, ValueError):
+            clips = clips[list(COLUMNS)].astype({"seconds": float, "level_db": float})
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         if not all(os.path.isfile(folder / path) for path in clips["path"]):
             return None
         carried = [set(tags.split(";")) for tags in clips.pop("tags")]
         tags = np.array([[name in own for name in names] for own in carried], bool)
         clips["artist"] = clips["artist"].astype(object).where(clips["artist"] != "", None)
-        clips = clips.astype({"seconds": float, "level_db": float})
         rate = cutting.SAMPLE_RATE
         return ClipDataset(self.name, folder, clips, tags, names, rate, self.notice, skipped)
 

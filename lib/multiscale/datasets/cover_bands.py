@@ -69,9 +69,9 @@ class Source:
         """The table of clips if it is of so many, and all are there."""
         try:
             clips = pd.read_csv(self.folder / "clips.csv", index_col="clip", keep_default_na=False)
-        except FileNotFoundError:
+            there = all(os.path.isfile(self.folder / path) for path in clips["path"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        there = all(os.path.isfile(self.folder / path) for path in clips["path"])
         return clips if there and len(clips) == self.n_clips() else None
 
     def _render(self, **how) -> pd.DataFrame | None:

@@ -67,7 +67,7 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether all its files are there; of data that is not known, and soon seen."""
-        return bool(self.outputs) and all(path.is_file() for path in self.outputs)
+        return bool(self.outputs) and all(store.is_whole(path) for path in self.outputs)
 
     @property
     def state(self) -> str:

@@ -130,6 +130,14 @@ def metadata(path: Path) -> dict:
         return {name: json.loads(told[name]) for name in ("settings", "modules", "made with")}
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file of the store is there, and not broken as after a disk fault."""
+    try:
+        return bool(metadata(path))
+    except (FileNotFoundError, ParameterError):
+        return False
+
+
 def other_versions(artefacts: Iterable[Artefact]) -> str:
     """A line on those stored that other versions of the libraries made; empty if there are none."""
     now, counts = made_with(), Counter()
