@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -104,6 +105,11 @@ def test_only_what_changed_runs_again(book, staged, capsys):
     changed = {name for name, content in executed(book).items() if content != first[name]}
     assert changed == {"smoke/second/second.ipynb"}
     assert len(staged) == 2
+    made = book / "_build/chapters/smoke/front/made.json"
+    whole = made.read_bytes()
+    made.write_bytes(b"")  # as after a disk fault
+    assert build(book) == 0
+    assert json.loads(made.read_bytes())["key"] == json.loads(whole)["key"]
 
 
 def test_a_chapter_depends_on_the_figures_that_it_draws_alone(tmp_path):

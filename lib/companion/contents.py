@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,9 @@ class Chapter:
     @property
     def made(self) -> dict:
         """Key of the executed copy, and the seconds it took; empty if there is none."""
-        stamp = self.folder / "made.json"
-        return json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+        with suppress(FileNotFoundError, ValueError):  # of a file that a disk fault has broken
+            return json.loads((self.folder / "made.json").read_text(encoding="utf-8"))
+        return {}
 
     @property
     def is_current(self) -> bool:

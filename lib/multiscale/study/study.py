@@ -28,7 +28,7 @@ from multiscale.study import (
 from multiscale.study.design import Architecture, Experiment
 from multiscale.study.profiles import Profile, load_profile
 from multiscale.study.protocol import Result
-from multiscale.study.store import Artefact, obtain
+from multiscale.study.store import Artefact, is_whole, obtain
 from multiscale.training import Model, Task
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class Study:
     def missing(self, experiments: Iterable[Experiment] | None = None) -> list[Experiment]:
         """Those, of all by default, that have no result yet."""
         asked = self.experiments() if experiments is None else experiments
-        return [e for e in asked if not self.result_files(e)[0].path.is_file()]
+        return [e for e in asked if not is_whole(self.result_files(e)[0].path)]
 
     def best_architecture(self, task: str) -> Architecture | None:
         """The one of the 28 with the highest mean validation score so far; None before any."""
