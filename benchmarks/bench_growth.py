@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from timing import limited, note, report
+from timing import note, report
 
 from multiscale import datasets
 from multiscale.config import data_home
 from multiscale.datasets import DatasetSettings
 from multiscale.study import Architecture, Experiment, Study, forecast
+from multiscale.study.forecast import limited
 from multiscale.study.jobs import jobs
 from multiscale.study.profiles import Profile, load_profile
 
@@ -38,20 +39,20 @@ def music(folder: Path, tiny: bool) -> list[Path]:
         found = datasets.load(load_profile("smoke").dataset)
         return [found.folder / path for path in found.clips["path"]]
     noise = np.random.default_rng(0).standard_normal(29 * 16_000) / 10
-    soundfile.write(folder / "noise.flac", noise, 16_000)
-    return [folder / "noise.flac"]
+    soundfile.write(folder / "noise.wav", noise, 16_000)
+    return [folder / "noise.wav"]
 
 
 def reused(files: list[Path], folder: Path, n_clips: int) -> None:
     """So many files of them, under other names."""
     for number in range(n_clips):
-        (folder / f"{number:05}.flac").symlink_to(files[number % len(files)])
+        (folder / f"{number:05}.wav").symlink_to(files[number % len(files)])
 
 
 def joined(files: list[Path], folder: Path, n_clips: int) -> None:
     """So many of them, one after the other, in as few files as make three splits."""
     for part, numbers in enumerate(np.array_split(np.arange(n_clips), 3)):
-        with soundfile.SoundFile(folder / f"{part}.flac", "w", 16_000, 1, "PCM_16") as whole:
+        with soundfile.SoundFile(folder / f"{part}.wav", "w", 16_000, 1, "PCM_16") as whole:
             for number in numbers:
                 whole.write(soundfile.read(files[number % len(files)])[0])
 

@@ -14,16 +14,15 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 
 from multiscale.progress import hidden
+from multiscale.study.forecast import limited
 
 RESULTS = Path(__file__).with_name("results.csv")
 
@@ -55,7 +54,8 @@ def report(measure: Callable[..., None], device: str | None = None) -> None:
     rows = rows.assign(script=script, device=used, machine=machine(used), date=str(date.today()))
     if RESULTS.is_file():
         before = pd.read_csv(RESULTS)
-        rows = pd.concat([before[before["script"] != script], rows])
+        others = (before["script"] != script) | (before["device"] != used)
+        rows = pd.concat([before[others], rows]) if others.any() else rows
     rows = rows.sort_values("script", kind="stable")
     rows.to_csv(RESULTS, index=False, float_format="%.4g", lineterminator="\n")
 
@@ -111,22 +111,11 @@ def note(benchmark: str, way: str, **values: float | str) -> None:
     print(f"{way:36}", *shown, values.get("told", ""), flush=True)
 
 
-@contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Limit torch, and the libraries beneath others, to so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _product(device: str) -> Callable[[], float]:
     """A large matrix product, which gives the operations in it."""
     n = 8192 if device == "cuda" else 1280
-    left, right = torch.ones(n, n, device=device), torch.ones(n, n, device=device)
+    # No ones: a GPU that flips fewer bits runs faster.
+    left, right = torch.rand(n, n, device=device), torch.rand(n, n, device=device)
 
     def multiply() -> float:
         product = left @ right
@@ -142,6 +131,7 @@ def machine(device: str) -> str:
     model = platform.processor() or platform.machine()
     if device == "cuda":
         model = torch.cuda.get_device_name()
-    elif (cpus := Path("/proc/cpuinfo")).is_file():
-        model = re.search(r"model name\s*:\s*(.*)", cpus.read_text(encoding="utf-8"))[1]
+    elif (cpus := Path("/proc/cpuinfo")).is_file():  # which on some processors names none
+        found = re.search(r"model name\s*:\s*(.*)", cpus.read_text(encoding="utf-8"))
+        model = found[1] if found else model
     return f"{model}, {os.cpu_count()} cores, torch {torch.__version__}"

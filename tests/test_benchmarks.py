@@ -19,5 +19,5 @@ def test_a_benchmark_runs_and_keeps_nothing_at_a_tiny_size(path, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", [str(path), "--tiny", *device])
     monkeypatch.syspath_prepend(str(FOLDER))
     runpy.run_path(str(path), run_name="__main__")
-    assert "ours" in capfd.readouterr().out or path.stem == "bench_growth"
+    assert " s " in capfd.readouterr().out, "seconds of a way"
     assert results.read_bytes() == before

@@ -55,7 +55,8 @@ def add_preview(app: Sphinx, page: str, template: str, context: dict, doctree) -
         told |= {"og:url": context["pageurl"], "og:image": f"{url}/first_page.png"}
         told["twitter:card"] = "summary_large_image"
     for name, content in told.items():
-        context["metatags"] += f'<meta property="{name}" content="{html.escape(content)}">\n'
+        kind = "property" if name.startswith("og:") else "name"
+        context["metatags"] += f'<meta {kind}="{name}" content="{html.escape(content)}">\n'
 
 
 def skip_members(app: Sphinx, what: str, name: str, member, skip: bool, options) -> bool | None:

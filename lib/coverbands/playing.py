@@ -74,7 +74,7 @@ def play(part: Part, seconds: float) -> np.ndarray:
     if position < n_blocks:
         synth.generate_simple(block - position, view[position * BLOCK * 8 :])
     left, right = np.frombuffer(audio, np.float32).reshape(-1, 2).T
-    mono = (left + right) / 2  # ten times as fast as a mean over so short an axis
+    mono = (left + right) / 2  # several times as fast as a mean over so short an axis
     mono = soxr.resample(mono, rate, SAMPLE_RATE)[: round(seconds * SAMPLE_RATE)]
     return np.pad(mono, (0, round(seconds * SAMPLE_RATE) - len(mono)))
 

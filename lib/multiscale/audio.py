@@ -34,7 +34,7 @@ def load(path: str | Path, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 
 def mono(samples: np.ndarray) -> np.ndarray:
     """The average of channels, (n_samples, n_channels) -> (n_samples,)."""
-    # Channel by channel: numpy takes ten times as long for a mean over so short an axis.
+    # Channel by channel: numpy takes several times as long for a mean over so short an axis.
     return sum(samples.T) / samples.shape[1]
 
 

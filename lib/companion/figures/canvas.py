@@ -47,7 +47,7 @@ THEME = f"""
 """Ink and ground of a page in the dark theme; an image sees the theme of the page it stands on."""
 
 MANY = 500
-"""Points of a line or a cloud from which on it is drawn as an image."""
+"""More points than that of a line or a cloud are drawn as an image."""
 
 LOOK = {
     "axes.facecolor": "none",
@@ -81,8 +81,7 @@ class ThemedFigure(Figure):
             points = drawn.get_xydata() if isinstance(drawn, Line2D) else drawn.get_offsets()
             drawn.set_rasterized(isinstance(drawn, QuadMesh) or len(points) > MANY)
         text = io.StringIO()
-        with plt.rc_context(LOOK):
-            self.savefig(text, format="svg", dpi=192, bbox_inches="tight", metadata={"Date": None})
+        self.savefig(text, format="svg", dpi=192, bbox_inches="tight", metadata={"Date": None})
         themed = text.getvalue().replace("</style>", f"{THEME}</style>", 1)
         return re.sub(r"(?<=data:image/png;base64,)\s*([^\"]+)", _with_colour_table, themed)
 
@@ -90,7 +89,7 @@ class ThemedFigure(Figure):
 def _with_colour_table(image: re.Match) -> str:
     """A PNG in base64, smaller by a table of its colours: what a colour scale gives has few."""
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA"))
-    colours, which = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
+    colours, which = np.unique(pixels.view(np.uint32), return_inverse=True)  # one number each
     if len(colours) > 256:
         return image[1]
     small, png = Image.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8)), io.BytesIO()

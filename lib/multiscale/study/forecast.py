@@ -52,15 +52,15 @@ SPECTROGRAM = SpectrogramSettings()
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch, and the libraries beneath numpy, to one thread, as every job is.
+def limited(threads: int = 1) -> Iterator[None]:
+    """Limit torch, and the libraries beneath numpy, to so many threads; every job has one.
 
     The order of additions, and so the last bits of a result, may depend on their number.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
-        with threadpool_limits(1):
+        with threadpool_limits(threads):
             yield
     finally:
         torch.set_num_threads(before)
@@ -69,7 +69,7 @@ def one_thread() -> Iterator[None]:
 def speed() -> float:
     """Operations a second of one thread here, in large matrix products."""
     left, right = torch.ones(1024, 2048), torch.ones(2048, 1024)
-    with one_thread():
+    with limited():
         left @ right  # the first one warms up
         seconds = min(timeit.repeat(lambda: left @ right, number=1, repeat=4))
     return 2 * left.numel() * right.shape[1] / seconds

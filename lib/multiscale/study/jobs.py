@@ -66,7 +66,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether all its files are there; of data that is not known, and soon seen."""
+        """Whether all its files are there and whole; of data that is not known, and soon seen."""
         return bool(self.outputs) and all(store.is_whole(path) for path in self.outputs)
 
     @property

@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from multiscale.config import ParameterError, data_home
 from multiscale.identity import ROOT, atomic_write, code_digest, module_digests, reading
@@ -38,6 +37,12 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     save_file({name: np.asarray(value, order="C") for name, value in arrays.items()}, path)
 
 
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what :func:`save_arrays` wrote."""
+    with reading(path, "save_arrays") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A file of the store, whether it is there or not."""
@@ -47,7 +52,7 @@ class Artefact:
     makers: tuple[str, ...]  # modules that make it; what they reach is the code of its key
     about: tuple[str, ...] = ()  # modules that the settings stand for: only told in its header
     save: Callable[[Any, Path], None] = save_arrays
-    load: Callable[[Path], Any] = load_file
+    load: Callable[[Path], Any] = load_arrays
 
     @property
     def path(self) -> Path:
@@ -68,9 +73,8 @@ class Artefact:
     def read(self) -> Any | None:
         """Its content; None if it is not there, or broken as after a disk fault."""
         try:
-            with open(self.path, "rb"):  # safetensors says of what is denied that it is not there
-                return self.load(self.path)
-        except (FileNotFoundError, SafetensorError, ParameterError):
+            return self.load(self.path)
+        except (FileNotFoundError, ParameterError):
             return None
 
     def write(self, content: object) -> None:
@@ -131,11 +135,12 @@ def metadata(path: Path) -> dict:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file of the store is there, and not broken as after a disk fault."""
+    """Whether a file of the store is there, its header right and as long as that says."""
     try:
-        return bool(metadata(path))
+        metadata(path)
     except (FileNotFoundError, ParameterError):
         return False
+    return True
 
 
 def other_versions(artefacts: Iterable[Artefact]) -> str:

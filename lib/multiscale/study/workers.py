@@ -163,7 +163,7 @@ def _do(study: Study, job: Job, begun: Path) -> tuple[str | None, float | None]:
     begun.write_text(str(os.getpid()), encoding="ascii")
     try:
         # One process to a job: joblib would begin others of its own in it.
-        with forecast.one_thread(), hidden(), parallel_config("sequential"):
+        with forecast.limited(), hidden(), parallel_config("sequential"):
             if not job.is_done:
                 job.do(study)
         if job.kind == "train" and not job.is_done:
