@@ -214,6 +214,8 @@ def test_a_page_weighs_little(page, site, name):
     page.evaluate(IMAGE_STATE)
     page.wait_for_load_state("networkidle")
     assert not any(url.endswith(".mp3") for url in sizes)
+    (title,) = page.locator('meta[property="og:title"]').all()
+    assert page.locator("h1").first.inner_text().startswith(title.get_attribute("content"))
     shared = sum(size for url, size in sizes.items() if "/_static/" in url)
     assert shared <= MOST_BYTES["shared"]
     assert sum(sizes.values()) - shared <= MOST_BYTES["own"]

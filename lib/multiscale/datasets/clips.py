@@ -159,7 +159,7 @@ def _said(error: Exception) -> str:
 
 def write_clip(path: Path, signal: np.ndarray) -> None:
     """Write a clip as 16-bit WAV, whole or not at all; beyond full scale it is clipped."""
-    # FLAC would take two thirds of the disk, but five times as long to read, again and again.
+    # FLAC would take less of the disk, but longer to read, again and again: see bench_spectrogram.
     # In memory first: libsndfile says of a full disk only that there was a system error.
     encoded = io.BytesIO()
     soundfile.write(encoded, signal, SAMPLE_RATE, format="WAV", subtype="PCM_16")
