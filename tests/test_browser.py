@@ -175,6 +175,12 @@ def test_code_is_folded_until_asked_for(page, site):
     assert not load.is_visible()
 
 
+def test_the_first_page_has_no_code(page, site):
+    page.goto(f"{site}/book/index.html")
+    assert page.locator("audio").count() >= 1
+    assert page.locator(".cell_input, button.show-code").count() == 0
+
+
 def test_players_are_started_by_the_keyboard_and_one_sounds_at_a_time(page, site):
     page.goto(f"{site}/book/index.html")
     players = page.locator("audio")

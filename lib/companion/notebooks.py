@@ -117,10 +117,13 @@ def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
     """
     executed.metadata.pop("papermill", None)
     executed.metadata["provenance"] = provenance
-    words = []
+    words, tags = [], set()
     for cell in executed.cells:
         for timed in ("papermill", "execution"):
             cell.metadata.pop(timed, None)
+        if INJECTED in cell.metadata.get("tags", []):  # is seen if those before it are
+            cell.metadata["tags"] += tags & {"remove-cell"}
+        tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "code":
             words += [o.text for o in cell.outputs if o.get("name") == "stderr"]
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
