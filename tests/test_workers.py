@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -83,8 +84,10 @@ def fail(*_, **__):
     raise FloatingPointError("loss is not a number")
 
 
-def test_done_once(study, home):
+def test_done_once(study, home, capsys):
     assert study.compute(WANTED[:2], n_workers=0) == {}
+    told = capsys.readouterr().err
+    assert re.search(r"workers' time: .*learn \d+ s, extract \d+ s, train \d+ s", told)
     before = stored(home)
     assert needed(jobs(study, WANTED[:2])) == []
     assert study.compute(WANTED[:2], n_workers=0) == {}

@@ -103,7 +103,9 @@ class _Run:
         """End the bar; label -> message of what was not done."""
         failures = f", {len(self.why)} failed" if self.why else ""
         gone = _words(time.monotonic() - self.started)
-        self.bar.set_postfix_str(f"done in {gone}{failures}", refresh=False)
+        took = self.time_left.jobs.groupby("kind", sort=False)["took"].sum()
+        spent = ", ".join(f"{kind} {_words(seconds)}" for kind, seconds in took.items())
+        self.bar.set_postfix_str(f"done in {gone}{failures}; workers' time: {spent}", refresh=False)
         self.bar.n = self.bar.total
         self.bar.close()
         return {
