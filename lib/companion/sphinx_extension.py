@@ -37,9 +37,10 @@ def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree
     """Tell at the foot of a chapter what made it, and how to run it with other parameters."""
     sentence, name = app.env.metadata.get(page, {}).get("provenance"), Path(page).name
     if sentence:
+        other = "seed=1" if " seed " in sentence else "clip=3"  # each page has one of them
         context["body"] += (
             f'<p class="provenance"><small>{html.escape(sentence)} With other parameters: '
-            f'<code>make rerun CHAPTER={name} P="seed=1"</code>; '
+            f'<code>make rerun CHAPTER={name} P="{other}"</code>; '
             f"its page lands in <code>_runs/{name}</code>.</small></p>"
         )
 
