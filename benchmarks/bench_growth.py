@@ -100,7 +100,7 @@ def stored() -> int:
 
 
 def main(tiny: bool) -> None:
-    sizes = (24, 36) if tiny else (250, 1000, 4000)
+    sizes = (24, 36) if tiny else (50, 150, 450)
     cases = [(joined, sizes[0]), *((reused, n_clips) for n_clips in sizes)]
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
