@@ -15,6 +15,7 @@ from urllib.parse import urldefrag
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from companion.contents import parameters
 from companion.pdf import CHROMIUM
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
@@ -179,6 +180,14 @@ def test_the_first_page_has_no_code(page, site):
     page.goto(f"{site}/book/index.html")
     assert page.locator("audio").count() >= 1
     assert page.locator(".cell_input, button.show-code").count() == 0
+
+
+def test_a_footer_names_a_parameter_of_its_page(page, site):
+    for notebook in (HTML.parents[1] / "book").glob("*.ipynb"):
+        page.goto(f"{site}/book/{notebook.stem}.html")
+        command = page.locator(".provenance code").first.inner_text()
+        name = re.search(r'P="(\w+)=', command)[1]
+        assert name in parameters(notebook), f"{notebook.stem}: {command}"
 
 
 def test_players_are_started_by_the_keyboard_and_one_sounds_at_a_time(page, site):
