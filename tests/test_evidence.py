@@ -7,7 +7,7 @@ import pytest
 from test_claims import papers, world
 
 from multiscale.study.design import PAPERS_BEST, Experiment
-from multiscale.study.evidence import FAILS, HOLDS, N_BOOTSTRAP, OPEN, Effect, Evidence
+from multiscale.study.evidence import FAILS, HOLDS, N_BOOTSTRAP, OPEN, Effect, Evidence, in_numbers
 
 BEST = Experiment(task="tagging", architecture=PAPERS_BEST)
 WORSE = Experiment(task="tagging", architecture=PAPERS_BEST.model_copy(update={"pooling": "mean"}))
@@ -23,6 +23,13 @@ def test_a_change_has_the_sign_of_the_difference_and_an_interval_around_it():
         (-effect.value, -effect.high, -effect.low)
     )
     assert effect.n_runs == 3
+
+
+def test_an_end_that_is_not_zero_is_not_told_as_zero():
+    assert in_numbers(0.0012, -0.00003, 0.0025) == "+0.0012 (-3e-05 to +0.0025)"
+    assert in_numbers(0.0, 0.0, 0.0) == "+0.0000 (+0.0000 to +0.0000)"
+    assert Effect(-0.002, -0.004, -0.00002, 3).words == "0.0020 less (interval 2e-05 to 0.0040)"
+    assert Effect(0.002, 0.001, 0.004, 3).words == "0.0020 more (interval 0.0010 to 0.0040)"
 
 
 def test_nothing_changes_from_an_experiment_to_itself():

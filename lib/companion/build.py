@@ -112,7 +112,9 @@ def fetch_soundtracks(root: Path, n_clips: int) -> str:
 def run_chapters(chapters: list[Chapter], lacking: dict[str, str]) -> list[str]:
     """Run chapters, `JOBS` at a time, each in a process; messages of those that failed."""
     failures = []
-    with processes(JOBS) as pool:
+    # Each with its share of the cores: threads for all of them would wait for one another.
+    share = max(1, (os.cpu_count() or 1) // JOBS)
+    with processes(JOBS, env={"OMP_NUM_THREADS": str(share)}) as pool:
         futures = [pool.submit(run_chapter, chapter, lacking) for chapter in chapters]
         bar = progress(as_completed(futures), desc="chapters", total=len(chapters), unit="chapter")
         try:

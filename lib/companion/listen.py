@@ -73,7 +73,8 @@ def player(
         signal = signal * (LOUDNESS / max(float(np.sqrt(np.mean(signal**2))), 1e-6))
     source = _source(_mp3(np.clip(signal, -1, 1)))
     return HTML(
-        f'<figure class="player"><figcaption>{html.escape(caption)}</figcaption>'
+        f'<figure class="player"><figcaption>{html.escape(caption)} '
+        f"<small>({len(signal) / SAMPLE_RATE:.0f} s)</small></figcaption>"
         f'<audio controls preload="none" src="{source}"></audio></figure>'
     )
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from companion.figures.canvas import DIVERGING, legend, new_figure, plain_ticks, shades, sign
 from companion.figures.charts import text_table
 from multiscale.config import APPROACHES, DICTIONARIES, WINDOW_LENGTHS
+from multiscale.study.evidence import in_numbers
 
 VERDICT_COLOURS = {"holds": "C2", "does not hold": "C5"}
 """Of a verdict; whatever cannot be told is grey."""
@@ -152,8 +153,8 @@ def ledger(claims: pd.DataFrame, name: str = "ledger") -> HTML:
     """
     shown = claims.reset_index().rename(columns={"claim": "no."})
     shown["effect"] = [
-        f"{e:+.4f} ({low:+.4f} to {high:+.4f})" if np.isfinite(e) else "missing"
-        for e, low, high in zip(shown["effect"], shown["low"], shown["high"], strict=True)
+        in_numbers(*numbers) if np.isfinite(numbers[0]) else "missing"
+        for numbers in shown[["effect", "low", "high"]].to_numpy()
     ]
     columns = ["no.", "section", "sentence", "rule", "effect", "runs", "verdict"]
     return text_table(shown[columns], name)

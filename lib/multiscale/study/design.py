@@ -216,11 +216,12 @@ def budgets(task: str) -> dict[Architecture, dict[float, Experiment]]:
     }
 
 
-def asides() -> list[Experiment]:
+def asides() -> dict[str, Experiment]:
     """What the paper mentions in passing: whitening, hop, pooling, and one timescale alone."""
-    tried = [NOT_WHITENED, DOUBLED_HOP, *POOLED.values()]
-    others = [Experiment(task="tagging", architecture=architecture) for architecture in tried]
-    return [SINGLE_TIMESCALE, *others]
+    tried = {"not whitened": NOT_WHITENED, "hop doubled with the window": DOUBLED_HOP}
+    tried |= {f"pooled by {name}": architecture for name, architecture in POOLED.items()}
+    others = {name: Experiment(task="tagging", architecture=a) for name, a in tried.items()}
+    return {"level 0 alone: the mel-spectrogram": SINGLE_TIMESCALE, **others}
 
 
 def sensitivities() -> dict[str, Experiment]:
@@ -245,7 +246,7 @@ def redraws(task: str) -> list[Experiment]:
 
 def everything(tasks: Sequence[str] = TASKS) -> list[Experiment]:
     """All experiments of the book, on these tasks, that are known before any has run."""
-    others = [*asides(), *sensitivities().values()]
+    others = [*asides().values(), *sensitivities().values()]
     for task in TASKS:
         others += baselines(task).values()
         others += redraws(task)
