@@ -2,7 +2,8 @@
 
 The clips are those of the profile smoke, again and again under other names, and once joined in long
 files. Each size has a data home, and each kind of work a process, of its own. Cost should grow in
-proportion, which is an exponent of 1; memory not at all; and disk as was forecast.
+proportion, which is an exponent of 1; memory not at all; and disk as was forecast. Training alone
+holds the features of all clips, once; it gets made-up ones, up to as many as the paper has clips.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import soundfile
 from timing import note, report
 
 from multiscale import datasets
-from multiscale.config import data_home
+from multiscale.config import SPLITS, TrainingSettings, data_home
 from multiscale.datasets import DatasetSettings
-from multiscale.study import Architecture, Experiment, Study, forecast
+from multiscale.study import Architecture, Experiment, Study, forecast, protocol
 from multiscale.study.forecast import limited
 from multiscale.study.jobs import jobs
+from multiscale.study.learning import SHARD, by_split
 from multiscale.study.profiles import Profile, load_profile
+from multiscale.tagging import TAGGING
 
 ARCHITECTURE = Architecture(dictionary=200)
 KINDS = {"data": "cutting clips", "learn": "dictionaries", "extract": "features"}
@@ -87,6 +92,20 @@ def cost(folder: str, kind: str) -> dict[str, float]:
     return found | {"forecast": float(expected[kind])}
 
 
+def train(n_clips: int, n_features: int = 3000, n_pools: int = 7) -> dict[str, float]:
+    """Peak of a short training on made-up features of so many clips, and their bytes."""
+    rng = np.random.default_rng(0)
+    clips = pd.DataFrame({"split": rng.choice(SPLITS, n_clips, p=(0.7, 0.1, 0.2))})
+    sizes = np.diff([*range(0, n_clips, SHARD), n_clips])
+    made_up = (rng.standard_normal((n, n_pools, n_features), np.float32) for n in sizes)
+    shards = ({"features": some, "sizes": [n_features]} for some in made_up)
+    features = by_split(shards, SimpleNamespace(clips=clips))
+    tags = {name: rng.random((len(values), 20)) < 0.2 for name, values in features.items()}
+    settings = TrainingSettings(n_runs=1, n_trials=2, max_epochs=1, patience=1, n_hidden=20)
+    protocol.run(TAGGING, features, tags, settings)
+    return {"peak": peak(), "features": sum(values.nbytes for values in features.values())}
+
+
 def peak() -> float:
     """Resident memory of this process at its peak, bytes."""
     # The kernel counts in KiB, macOS in bytes.
@@ -100,7 +119,7 @@ def stored() -> int:
 
 
 def main(tiny: bool) -> None:
-    sizes = (24, 36) if tiny else (50, 150, 450)
+    sizes = (24, 36) if tiny else (250, 1000, 4000)
     cases = [(joined, sizes[0]), *((reused, n_clips) for n_clips in sizes)]
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -114,6 +133,11 @@ def main(tiny: bool) -> None:
             for kind, line in zip(KINDS, done.stdout.splitlines(), strict=True):
                 found[kind, lay, n_clips] = json.loads(line)
             shutil.rmtree(home)
+    for n_clips in (24, 36) if tiny else (1000, 4000, 25_863):
+        command = [sys.executable, __file__, "--train", str(n_clips)]
+        done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        words = ", ".join(f"{name} {value / 1e6:.0f} MB" for name, value in done.items())
+        note("growth: training", f"features of {n_clips} clips", told=words)
     for kind, title in KINDS.items():
         print(f"\n{title}")
         for lay, n_clips in cases:
@@ -134,4 +158,9 @@ def told(values: dict[str, float]) -> dict[str, float | str]:
 
 
 if __name__ == "__main__":
-    measure(sys.argv[2]) if sys.argv[1:2] == ["--measure"] else report(main)
+    if sys.argv[1:2] == ["--measure"]:
+        measure(sys.argv[2])
+    elif sys.argv[1:2] == ["--train"]:
+        print(json.dumps(train(int(sys.argv[2]))))
+    else:
+        report(main)

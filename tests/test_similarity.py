@@ -211,8 +211,8 @@ def test_training_in_the_span_of_few_clips_is_training_in_all_dimensions(monkeyp
     task, begin = type(SIMILARITY), SIMILARITY.initial.__func__
 
     def begin_in_span(self, x, *rest):
-        basis = torch.linalg.qr(x.T).Q
-        return {"projection": basis @ begin(self, x @ basis, *rest)["projection"]}
+        basis = torch.linalg.qr(x[:].T).Q
+        return {"projection": basis @ begin(self, x[:] @ basis, *rest)["projection"]}
 
     monkeypatch.setattr(task, "projection", "")
     monkeypatch.setattr(task, "initial", begin_in_span)

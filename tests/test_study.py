@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 
@@ -15,6 +18,7 @@ from multiscale.config import ParameterError
 from multiscale.datasets import SPLITS
 from multiscale.identity import source_files
 from multiscale.similarity import nca_score
+from multiscale.study import learning
 from multiscale.study.design import TASKS, Architecture, Experiment
 from multiscale.study.jobs import jobs, needed
 from multiscale.study.study import Study
@@ -72,6 +76,26 @@ def test_features_of_a_part_are_never_those_of_the_whole(profile, music):
     few, all_ = of_a_part.features(SMALL), study.features(SMALL)
     assert sum(map(len, few.values())) == 15
     assert sum(map(len, all_.values())) == len(study.music) == 30
+
+
+def test_features_of_all_clips_are_held_once():
+    rng = np.random.default_rng(0)
+    splits = rng.permutation(np.repeat(SPLITS, (90, 10, 20)))
+    music = SimpleNamespace(clips=pd.DataFrame({"split": splits}))
+    whole = rng.standard_normal((120, 7, 3000), np.float32)
+    shards = ({"features": some.copy(), "sizes": [1000] * 3} for some in np.split(whole, 12))
+    tracemalloc.start()
+    try:
+        parts = learning.by_split(shards, music)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * whole.nbytes
+    for name in SPLITS:
+        np.testing.assert_array_equal(parts[name], whole[splits == name])
+    shards = ({"features": some, "sizes": [1000] * 3} for some in np.split(whole, 2))
+    of_level = learning.by_split(shards, music, 1)
+    np.testing.assert_array_equal(of_level["valid"], whole[splits == "valid", :, 1000:2000])
 
 
 def test_files_that_change_are_another_study_s(tmp_path, home):

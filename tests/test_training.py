@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import chain, count
 
 import numpy as np
@@ -45,6 +46,21 @@ def start(n_runs, d=5, dtype=torch.float64):
         "weight": torch.zeros(n_runs, d, dtype=dtype),
         "bias": torch.zeros(n_runs, 1, dtype=dtype),
     }
+
+
+def test_training_makes_no_copy_of_the_features():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((10_000, 5, 100), np.float32)
+    tags = rng.random((10_000, 2)) < 0.5
+    settings = TrainingSettings(max_epochs=1, patience=1, n_hidden=2)
+    some = features[:100], tags[:100]
+    tracemalloc.start()
+    try:
+        fit_runs(TAGGING, (features, tags), some, [Hyperparameters(0.01, 0.01)], settings)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * features.nbytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -42,6 +42,9 @@ APPROACHES = tuple((name, length) for name in REPRESENTATIONS for length in WIND
 DICTIONARIES = ("pca", 200, 500, 1000)
 """The four feature learning setups of §4.2: PCA whitening alone, or that many means."""
 
+SPLITS = ("train", "valid", "test")
+"""Parts of a data set: to learn from, to choose by, to be scored on (§4.1)."""
+
 FIXED = ("mel", "mfcc")
 """Dictionaries that are not learned, for baselines: mel components, or cepstral coefficients."""
 

@@ -61,7 +61,7 @@ class _ArtistSimilarity(Task):
         """Normal, so small that the squared distances of two clips start at about 2."""
         shape = (x.shape[1], self.n_components)
         values = [rng.standard_normal(shape, np.float32) for rng in streams(seed, n_runs)]
-        width = (self.n_components * x.square().sum(1).mean().cpu().clamp(min=1e-12)) ** -0.5
+        width = (self.n_components * x[:].square().sum(1).mean().cpu().clamp(min=1e-12)) ** -0.5
         return {"projection": width * torch.tensor(np.stack(values))}
 
     def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from multiscale import config, descent
@@ -71,7 +71,7 @@ class Task(Protocol):
     def initial(
         self, x: torch.Tensor, y: torch.Tensor, n_runs: int, settings: TrainingSettings, seed: int
     ) -> Parameters:
-        """Where the descent starts, each (n_runs, ...)."""
+        """Where the descent starts, each (n_runs, ...); all values of ``x`` are ``x[:]``."""
 
     def loss(self, parameters: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Loss of a minibatch, (n_runs,)."""
@@ -110,7 +110,7 @@ class Model:
         """Tag probabilities, or places in the learned space, (n_runs, n_clips, n_outputs)."""
         features = _pooled(features, "features", self.scaler.n_features_in_)
         device = next(iter(self.runs.parameters.values())).device
-        x = _standardised(self.task, features, self.scaler).to(device)
+        x = _Rows(self.task.inputs(features), self.scaler, device)[:]
         return self.task.outputs(self.runs.parameters, x, features.shape[1]).cpu().numpy()
 
     def weights(self, run: int = 0) -> dict[str, np.ndarray]:
@@ -236,15 +236,16 @@ def fit_runs(
         expected = (len(y_true), *labels.shape[1:])
         raise ParameterError(f"valid labels: expected {expected} as in train, got {y_true.shape}")
     chosen = select_device(device)
+    rows, rows_valid = task.inputs(features), task.inputs(held_out)
     scaler = StandardScaler(with_mean=settings.standardise, with_std=settings.standardise)
-    scaler.fit(task.inputs(features))
-    x, x_valid = (_standardised(task, some, scaler).to(chosen) for some in (features, held_out))
-    basis = None
+    for some in gen_batches(len(rows), 4096):  # of all at once it would make copies in float64
+        scaler.partial_fit(rows[some])
+    x, x_valid, basis = _Rows(rows, scaler, chosen), _Rows(rows_valid, scaler, chosen)[:], None
     if task.projection and len(x) < x.shape[1]:
         # Gradients lie in the span of x, which has fewer dimensions. What the projection does
         # beside it would be as it began: noise, which only clips not trained on could see.
-        basis = torch.linalg.qr(x.T).Q  # (n_features, n_rows)
-        x, x_valid = x @ basis, x_valid @ basis
+        basis = torch.linalg.qr(x[:].T).Q  # (n_features, n_rows)
+        x, x_valid = x[:] @ basis, x_valid @ basis
     y = task.targets(labels, features.shape[1]).to(chosen)
     initial = task.initial(x, y, len(hyperparameters), settings, seed)
     runs = descent.train(
@@ -329,8 +330,22 @@ def streams(seed: int, n_runs: int) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(n_runs)]
 
 
-def _standardised(task: Task, features: np.ndarray, scaler: StandardScaler) -> torch.Tensor:
-    return torch.as_tensor(scaler.transform(task.inputs(features)), dtype=torch.float32)
+class _Rows:
+    """Rows of features, standardised when they are asked for.
+
+    There may be gigabytes of them, and a standardised copy would take as much memory again.
+    """
+
+    def __init__(self, rows: np.ndarray, scaler: StandardScaler, device: torch.device):
+        self.rows, self.shape = torch.as_tensor(rows, device=device), rows.shape
+        scaling = (scaler.mean_, scaler.scale_) if scaler.with_std else (0.0, 1.0)
+        self.mean, self.scale = (self.rows.new_tensor(part) for part in scaling)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, some: slice | torch.Tensor) -> torch.Tensor:
+        return (self.rows[some] - self.mean).div_(self.scale).float()
 
 
 def _pooled(features: np.ndarray, name: str, n_features: int | str = "n_features") -> np.ndarray:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from multiscale.config import ParameterError
-from multiscale.datasets.base import SPLITS, ClipDataset, DatasetSettings
+from multiscale.config import SPLITS, ParameterError
+from multiscale.datasets.base import ClipDataset, DatasetSettings
 
 NAMES = ("cover_bands", "magnatagatune", "folder")
 """Of the data sets, and of their modules."""

@@ -16,8 +16,6 @@ from pydantic import Field, field_validator, model_validator
 from multiscale import audio
 from multiscale.config import Count, Flag, Natural, ParameterError, Positive, Settings
 
-SPLITS = ("train", "valid", "test")
-
 OPTIONS = {
     "path": ("folder", "magnatagatune"),
     "split_by": ("folder",),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import soundfile
 
-from multiscale.datasets.base import SPLITS, ClipDataset
+from multiscale.config import SPLITS
+from multiscale.datasets.base import ClipDataset
 
 QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest": 1.0}
 """Of the levels."""

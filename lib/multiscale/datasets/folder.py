@@ -16,8 +16,8 @@ import stat
 import unicodedata
 from pathlib import Path
 
-from multiscale.config import ParameterError
-from multiscale.datasets.base import SPLITS, DatasetSettings
+from multiscale.config import SPLITS, ParameterError
+from multiscale.datasets.base import DatasetSettings
 from multiscale.datasets.collection import Collection, Gathered
 from multiscale.datasets.tables import read_rows, read_text
 from multiscale.datasets.tracks import Track, digest, printable

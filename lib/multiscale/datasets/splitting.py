@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from multiscale.config import ParameterError
-from multiscale.datasets.base import SPLITS
+from multiscale.config import SPLITS, ParameterError
 from multiscale.datasets.tracks import Track, digest
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}

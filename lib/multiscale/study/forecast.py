@@ -44,6 +44,7 @@ AUDIO = {"multiresolution": 1e9, "gaussian": 4e7, "laplacian": 4e7}  # levels of
 DOUBLED_HOP = 0.1  # times that, where hops are doubled
 EXTRACTING, TRAINING = 1.5, 2.1  # an operation there
 BEGUN = 0.5  # seconds that any job takes
+HELD = 1.2  # times the features, in memory while runs are trained
 
 PRIOR = 0.2
 """Share of a kind's work that must be done before what it took counts more than the forecast."""
@@ -185,7 +186,7 @@ class _Costs:
         disk = 4 * settings.n_runs * (weights + 0.2 * self.n_clips * N_COMPONENTS)
         features = 4 * self.n_clips * self._n_pools(a) * n_inputs
         side_by_side = max(settings.n_trials, settings.n_runs)
-        return flop, 0.0, disk, 3 * features + 4 * 4 * weights * side_by_side
+        return flop, 0.0, disk, HELD * features + 5 * 4 * weights * side_by_side
 
     def _audio(self, a: Architecture) -> float:
         """What the levels of one clip are worth."""

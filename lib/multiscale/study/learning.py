@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from multiscale.config import SpectrogramSettings
+from multiscale.config import SPLITS, SpectrogramSettings
 from multiscale.features import MultiscaleFeatures, fit_many, transform_many
 
 if TYPE_CHECKING:
@@ -54,13 +54,22 @@ def extract(
 
 
 def by_split(
-    shards: Sequence[dict[str, np.ndarray]], music: ClipDataset, level: int | None = None
+    shards: Iterable[dict[str, np.ndarray]], music: ClipDataset, level: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Split -> features (n_clips, n_pooling_windows, n_features) of all levels, or of one."""
-    wanted = slice(None)
-    if level is not None:
-        ends = np.cumsum(shards[0]["sizes"])
-        wanted = slice(ends[level] - shards[0]["sizes"][level], ends[level])
-    features = np.concatenate([shard["features"][:, :, wanted] for shard in shards])
-    splits = music.clips["split"].to_numpy()
-    return {name: features[splits == name] for name in ("train", "valid", "test")}
+    """Split -> features (n_clips, n_pooling_windows, n_features) of all levels, or of one.
+
+    Shards that come one at a time are never held together: memory has one copy of all features.
+    """
+    splits = np.array([SPLITS.index(name) for name in music.clips["split"]])
+    place = np.argsort(np.argsort(splits, kind="stable"))  # of each clip, split after split
+    features, filled = np.empty(0), 0
+    for shard in shards:
+        ends = np.cumsum(shard["sizes"])
+        wanted = slice(None) if level is None else slice(*[0, *ends][level : level + 2])
+        part = shard["features"][:, :, wanted]
+        if not filled:
+            features = np.empty((len(place), *part.shape[1:]), part.dtype)
+        features[place[filled : filled + len(part)]] = part
+        filled += len(part)
+    ends = np.searchsorted(np.sort(splits), range(1, len(SPLITS)))
+    return dict(zip(SPLITS, np.split(features, ends), strict=True))

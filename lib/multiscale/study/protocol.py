@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save_file
 
+from multiscale.config import SPLITS
 from multiscale.identity import reading
 from multiscale.training import Hyperparameters, Model, Task, fit_runs, search
 
 if TYPE_CHECKING:
     from multiscale.config import TrainingSettings
     from multiscale.datasets import ClipDataset
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Study:
         level, or there are not windows enough to learn from.
         """
         design.check_level(level, architecture.n_levels)
-        shards = [self.extract([architecture], shard)[0] for shard in range(self.n_shards)]
+        shards = (self.extract([architecture], shard)[0] for shard in range(self.n_shards))
         return learning.by_split(shards, self.music, level)
 
     def learn(self, architectures: Sequence[Architecture]) -> list[MultiscaleFeatures]:
