@@ -182,6 +182,9 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
     """
     names = [fill(name, 54) for name in table["name"]]
     figure, ax = new_figure(height=0.8 + 0.24 * len("\n".join(names).splitlines()))
+    if linear_to is not None:  # before anything is drawn, so that margins are those of this scale
+        ax.set_xscale("symlog", linthresh=linear_to)
+        plain_ticks(ax.xaxis)
     rows = np.arange(len(table))[::-1]
     verdicts = table["verdict"] if "verdict" in table else pd.Series("", index=table.index)
     for row, effect, low, high, verdict in zip(
@@ -191,9 +194,6 @@ def effects(table: pd.DataFrame, label: str, data: str, linear_to: float | None 
         ax.plot([low, high], [row, row], color=colour, linewidth=2)
         ax.plot([effect], [row], "o", color=colour, markersize=5)
     ax.axvline(0, color="muted", linewidth=1, linestyle="--")
-    if linear_to is not None:
-        ax.set_xscale("symlog", linthresh=linear_to)
-        plain_ticks(ax.xaxis)
     if verdicts.any():
         dots = dict(zip(verdicts, ax.get_lines()[1::2], strict=False))  # one of each kind
         figure.legend(dots.values(), dots, loc="outside lower right", ncols=4, frameon=False)

@@ -57,21 +57,20 @@ class Effect:
         """More, less, or a difference that cannot be told; with the interval."""
         if self.verdict == OPEN:
             ends = f"{signed(self.low)} to {signed(self.high)}"
-            return f"a difference {OPEN} ({signed(self.value)}, interval {ends})"
+            return f"a difference {OPEN} ({self.value:+.4f}, interval {ends})"
         way, sign = ("less", -1) if self.verdict == FAILS else ("more", 1)
-        numbers = [self.value, *(self.low, self.high)[::sign]]
-        value, *ends = (signed(sign * number).removeprefix("+") for number in numbers)
-        return f"{value} {way} (interval {' to '.join(ends)})"
+        ends = [signed(sign * end).removeprefix("+") for end in (self.low, self.high)[::sign]]
+        return f"{sign * self.value:.4f} {way} (interval {' to '.join(ends)})"
 
 
-def signed(value: float) -> str:
-    """A difference to four decimals; one digit of what these would round to nothing."""
-    return f"{value:+.4f}" if abs(value) >= 0.00005 or value == 0 else f"{value:+.0e}"
+def signed(end: float) -> str:
+    """An end of an interval to four decimals; one digit of what these would round to nothing."""
+    return f"{end:+.4f}" if abs(end) >= 0.00005 or end == 0 else f"{end:+.0e}"
 
 
 def in_numbers(value: float, low: float, high: float) -> str:
     """An effect with its interval: ``+0.0031 (+0.0009 to +0.0054)``."""
-    return f"{signed(value)} ({signed(low)} to {signed(high)})"
+    return f"{value:+.4f} ({signed(low)} to {signed(high)})"
 
 
 class Evidence:
