@@ -156,7 +156,8 @@ def test_many_end_as_if_fitted_alone(clips):
 def test_many_pass_over_the_audio_once(clips):
     counted = Counted(clips)
     fitted = fit_many(company(), counted)
-    assert counted.asked == len(clips) + len(fitted)  # each asks for the first, for its length
+    # Each asks for the first, for its length, and so does their sample.
+    assert counted.asked == len(clips) + len(fitted) + 1
     counted.asked = 0
     transform_many(fitted, counted)
     assert counted.asked == len(clips)

@@ -233,3 +233,12 @@ def test_chosen_frames_are_those_of_the_whole(clips, double_hop):
         chosen = np.array([0, 3, len(frames) - 1])
         some = resolution(clips[0], level, double_hop=double_hop, chosen=chosen)
         torch.testing.assert_close(some, frames[chosen])
+
+
+def test_all_windows_there_are_can_be_asked_for(clips):
+    representation = Representation("laplacian")
+    drawn = representation.sample(clips[:2], [1, 4], 10**12)
+    n_pools = 2 * representation.n_pooling_windows(clips.shape[1])
+    for w, levels in drawn.items():
+        places = [128 // 2**level - w + 1 for level in range(6)]
+        assert [len(windows) for windows in levels] == [n_pools * n for n in places]

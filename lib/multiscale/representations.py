@@ -13,6 +13,7 @@ All work on time-first arrays, ``(..., n_frames, n_mels)``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -229,18 +230,27 @@ class Representation:
         X = as_clips(X)
         # A stream for each window length, so that one is drawn alike in any company.
         streams = {w: np.random.default_rng([random_state, w]) for w in sorted(window_lengths)}
-        drawn = {w: [[] for _ in range(self.n_levels)] for w in streams}
+        n_samples = len(audio.check(X[0], self.min_samples, name="clip 0"))
+        n_pools = len(X) * self.n_pooling_windows(n_samples)
+        # Laid in place: small arrays that stay, among large ones that come and go, would break
+        # memory into pieces, ever more of them.
+        drawn, n_drawn, levels = {}, Counter(), range(self.n_levels)
+        for (level, length), w in product(enumerate(self.pooling_lengths), streams):
+            most = min(n_windows, n_pools * max(0, length - w + 1))
+            drawn[w, level] = np.empty((most, w * self.spectrogram.n_mels), np.float32)
         shares = iter(np.diff(np.arange(len(X) + 1) * n_windows // len(X)))
         for clips in self.batches(X, "windows", batch_size, device):
             n_pooling_windows = self.n_pooling_windows(clips.shape[1])
             several = [clips] if self.name == "multiresolution" else self.levels(clips)
             # Clip by clip, so that the draw does not depend on the size of a batch.
             for source, share in zip(zip(*several, strict=True), shares, strict=False):
-                for (w, rng), level in product(streams.items(), range(self.n_levels)):
+                for (w, rng), level in product(streams.items(), levels):
                     length = self.pooling_lengths[level]
                     frames = sample_frames(n_pooling_windows * length, w, length, share, rng)
-                    drawn[w][level].append(self._windows(source, level, frames))
-        return {w: [np.concatenate(level) for level in levels] for w, levels in drawn.items()}
+                    place = slice(n_drawn[w, level], n_drawn[w, level] + len(frames))
+                    drawn[w, level][place] = self._windows(source, level, frames)
+                    n_drawn[w, level] = place.stop
+        return {w: [drawn[w, level][: n_drawn[w, level]] for level in levels] for w in streams}
 
     def _windows(
         self, source: Sequence[torch.Tensor], level: int, frames: np.ndarray
