@@ -111,3 +111,10 @@ def test_the_ledger_tells_what_is_missing_and_escapes_words():
     assert "+0.5000 (+0.2500 to +0.7500)" in told
     assert "missing" in told
     assert "a &lt; b" in told
+
+
+def test_a_dot_far_out_on_a_logarithmic_axis_is_drawn_whole():
+    row = {"name": "far", "effect": -0.32, "low": -0.16, "high": 0.1, "verdict": "holds"}
+    ax = figures.effects(pd.DataFrame([row]), "effect", "data", linear_to=0.01).axes[0]
+    place = ax.transAxes.inverted().transform(ax.transData.transform((-0.32, 0)))[0]
+    assert 0.03 < place < 0.2
