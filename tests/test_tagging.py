@@ -60,8 +60,14 @@ def test_auc_counts_pairs():
         assert ours[tag] == pytest.approx(pairs_ranked_right(tags[:, tag], scores[:, tag]))
         assert ours[tag] == pytest.approx(roc_auc_score(tags[:, tag], scores[:, tag]))
     assert mean_auc(tags, scores) == pytest.approx(ours.mean())
-    precision = tag_average_precision(tags, scores)
-    assert precision[1] == pytest.approx(average_precision_score(tags[:, 1], scores[:, 1]))
+
+
+def test_average_precision_is_scikit_learns():
+    rng = np.random.default_rng(1)
+    tags = rng.random((40, 3)) < 0.3
+    scores = rng.integers(0, 6, (2, 40, 3)) / 6  # two runs, with ties
+    expected = [[average_precision_score(tags[:, t], run[:, t]) for t in range(3)] for run in scores]
+    np.testing.assert_allclose(tag_average_precision(tags, scores), expected)
 
 
 def test_auc_is_undefined_for_a_tag_of_all_or_none():

@@ -96,6 +96,7 @@ def execute(
             cwd=cwd,
             kernel_name="python3",
             progress_bar=progress,
+            request_save_on_cell_execute=False,  # all of it, after each cell, for nobody to read
             coalesce_streams=True,  # where printed text breaks into pieces is chance
             extra_arguments=["--log-level=ERROR"],  # of the kernel: no word on its transport
         )

@@ -65,9 +65,9 @@ def tag_table(study: Study, experiments: Sequence[Experiment]) -> pd.DataFrame:
     names = ("tag", "auc", "average_precision")
     rows = []
     for experiment, result in _found(study, [e for e in experiments if e.task == "tagging"]):
-        for run, y_score in enumerate(result.outputs):
-            scores = tag_auc(test.tags, y_score), tag_average_precision(test.tags, y_score)
-            for values in zip(test.tag_names, *scores, strict=True):
+        scores = (score(test.tags, result.outputs) for score in (tag_auc, tag_average_precision))
+        for run, of_run in enumerate(zip(*scores, strict=True)):
+            for values in zip(test.tag_names, *of_run, strict=True):
                 row = dict(zip(names, values, strict=True))
                 rows.append(_columns(experiment) | {"run": run} | row)
     return pd.DataFrame(rows, columns=[*IDENTIFYING, "run", *names])
@@ -171,9 +171,8 @@ def clip_precision(embedded: np.ndarray, artists: np.ndarray, n: int = N_NEIGHBO
 
 def _tag_scores(result: Result, dataset: ClipDataset) -> Iterator[dict[str, float]]:
     """Of every run, what stands beside the score of the paper."""
-    tags = dataset.split("test").tags
-    for y_score in result.outputs:
-        yield {"average_precision": _mean(tag_average_precision(tags, y_score))}
+    for precision in tag_average_precision(dataset.split("test").tags, result.outputs):
+        yield {"average_precision": _mean(precision)}
 
 
 def _similarity_scores(result: Result, dataset: ClipDataset) -> Iterator[dict[str, float]]:
