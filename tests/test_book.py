@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 
 from companion import api_page, contents, notebooks, pages, rerun
 from companion import build as building
+from companion.kernel import WARM
+from multiscale.commands import processes
 from multiscale.config import ParameterError
 from multiscale.study.profiles import load_profile
 
@@ -53,6 +56,8 @@ def book(tmp_path, monkeypatch):
     write_chapter(tmp_path, "second", GOOD)
     monkeypatch.setattr(building, "prepare", lambda *asked: {})
     monkeypatch.setattr(building, "compute", lambda profile: {})
+    for module in (building, rerun):  # to import what these chapters do not need takes longest
+        monkeypatch.setattr(module, "WARM", {})
     return tmp_path
 
 
@@ -92,6 +97,31 @@ def test_chapters_run_with_the_profile_and_are_staged_with_their_files(book, sta
     assert re.search(r"This page: seed 0, run in \d+ s\.$", front.metadata.provenance)
     for folder in ("book", "extra/book"):
         assert (book / "_build" / "stage" / folder / "files/second/sum.txt").read_text() == "1"
+
+
+def test_chapters_share_the_cores(book, staged):
+    write_chapter(book, "front", "import os", 'print(os.environ["OMP_NUM_THREADS"])')
+    assert build(book) == 0
+    made = nbformat.read(book / "_build/chapters/smoke/front/front.ipynb", as_version=4)
+    n_threads = int(made.cells[-1].outputs[0].text)
+    assert n_threads * building.JOBS <= os.cpu_count() < (n_threads + 1) * building.JOBS
+
+
+def test_a_warm_kernel_leaves_what_a_cold_one_does(tmp_path):
+    where = 'import os\nprint(os.getcwd(), os.environ["HERE"], os.getsid(0) == os.getpid())'
+    table = "import numpy as np\nimport pandas as pd\npd.DataFrame(np.zeros((2, 30)))"
+    figure = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.gcf()"
+    (tmp_path / "book").mkdir()
+    source = write_chapter(tmp_path, "one", where, table, figure)
+    left = []
+    for env in ({}, WARM):
+        with processes(1, env={"HERE": "here"} | env) as pool:
+            given = source, tmp_path / "executed.ipynb", {}, tmp_path
+            executed = pool.submit(notebooks.execute, *given).result()
+        assert notebooks.tidy(executed, "") == ""
+        left.append(executed.cells)
+    cold, warm = left
+    assert cold == warm
 
 
 def test_only_what_changed_runs_again(book, staged, capsys):

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from companion.chapter import soundtracks
 from companion.contents import Chapter, parameters, plan
+from companion.kernel import WARM
 from companion.notebooks import run_chapter
 from companion.pages import update_pages
 from multiscale import datasets
@@ -114,7 +115,7 @@ def run_chapters(chapters: list[Chapter], lacking: dict[str, str]) -> list[str]:
     failures = []
     # Each with its share of the cores: threads for all of them would wait for one another.
     share = max(1, (os.cpu_count() or 1) // JOBS)
-    with processes(JOBS, env={"OMP_NUM_THREADS": str(share)}) as pool:
+    with processes(JOBS, env={"OMP_NUM_THREADS": str(share)} | WARM) as pool:
         futures = [pool.submit(run_chapter, chapter, lacking) for chapter in chapters]
         bar = progress(as_completed(futures), desc="chapters", total=len(chapters), unit="chapter")
         try:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from companion.build import choose_profile, prepare, project
 from companion.chapter import ChapterParameters, refuse_others
 from companion.contents import parameters, provenance
+from companion.kernel import WARM, warm_up
 from companion.notebooks import ChapterError, execute, leave_out, tidy
 from companion.pages import jupyter_book
 from multiscale.commands import command, processes
@@ -75,7 +76,6 @@ def rerun(root: Path, chapter: str, given: dict) -> tuple[Path, Path]:
     profile = choose_profile((own | given)["profile"])
     given = given | {"profile": profile.name} if "profile" in given else given
     n_soundtracks = (own | given).get("n_source_clips", 60)
-    lacking = prepare(root, profile, [known[name]], n_soundtracks)
     changes = " ".join(f"{name}={value}" for name, value in given.items())
     folder = root / "_runs" / name / (re.sub(r"[^\w=.-]+", "_", changes) or "defaults")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -83,8 +83,9 @@ def rerun(root: Path, chapter: str, given: dict) -> tuple[Path, Path]:
         fresh = Path(temporary) / name
         fresh.mkdir()
         notebook = fresh / f"{name}.ipynb"
-        leave_out(known[name], notebook, lacking)
-        with processes(1) as pool:  # papermill would take signals for itself
+        with processes(1, env=WARM) as pool:  # papermill would take signals for itself
+            pool.submit(warm_up)
+            leave_out(known[name], notebook, prepare(root, profile, [known[name]], n_soundtracks))
             executed = pool.submit(execute, notebook, notebook, given, fresh, True).result()
         print(tidy(executed, f"{provenance(profile)} Run with {changes or 'its own parameters'}."))
         nbformat.write(executed, notebook)
