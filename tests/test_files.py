@@ -287,7 +287,8 @@ def test_what_is_denied_is_named_and_is_no_broken_file(place, load):
 
 
 def test_markup_in_words_of_others_is_shown_and_not_run():
-    context, told = {"body": ""}, SimpleNamespace(metadata={"page": {"provenance": NASTY}})
+    page = {"provenance": NASTY, "example": "seed=1"}
+    context, told = {"body": ""}, SimpleNamespace(metadata={"page": page})
     sphinx_extension.add_provenance(SimpleNamespace(env=told), "page", "", context, None)
     frame = pd.DataFrame({NASTY: [NASTY]}, index=[NASTY])
     shown = [figures.table(frame, "t").data, figures.text_table(frame, "t").data, frame.to_html()]

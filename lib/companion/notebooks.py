@@ -125,6 +125,8 @@ def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
         if INJECTED in cell.metadata.get("tags", []):  # is seen if those before it are
             cell.metadata["tags"] += tags & {"remove-cell"}
         tags = set(cell.metadata.get("tags", []))
+        if "parameters" in tags:  # each page has one of these
+            executed.metadata["example"] = "seed=1" if "\nseed = " in cell.source else "clip=3"
         if cell.cell_type == "code":
             words += [o.text for o in cell.outputs if o.get("name") == "stderr"]
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]

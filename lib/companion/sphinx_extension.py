@@ -35,12 +35,11 @@ def keep_local(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 
 def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Tell at the foot of a chapter what made it, and how to run it with other parameters."""
-    sentence, name = app.env.metadata.get(page, {}).get("provenance"), Path(page).name
-    if sentence:
-        other = "seed=1" if " seed " in sentence else "clip=3"  # each page has one of them
+    told, name = app.env.metadata.get(page, {}), Path(page).name
+    if "provenance" in told:
         context["body"] += (
-            f'<p class="provenance"><small>{html.escape(sentence)} With other parameters: '
-            f'<code>make rerun CHAPTER={name} P="{other}"</code>; '
+            f'<p class="provenance"><small>{html.escape(told["provenance"])} With other parameters: '
+            f'<code>make rerun CHAPTER={name} P="{told["example"]}"</code>; '
             f"its page lands in <code>_runs/{name}</code>.</small></p>"
         )
 

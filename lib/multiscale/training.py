@@ -244,8 +244,9 @@ def fit_runs(
     if task.projection and len(x) < x.shape[1]:
         # Gradients lie in the span of x, which has fewer dimensions. What the projection does
         # beside it would be as it began: noise, which only clips not trained on could see.
-        basis = torch.linalg.qr(x[:].T).Q  # (n_features, n_rows)
-        x, x_valid = x[:] @ basis, x_valid @ basis
+        x = x[:]
+        basis = torch.linalg.qr(x.T).Q  # (n_features, n_rows)
+        x, x_valid = x @ basis, x_valid @ basis
     y = task.targets(labels, features.shape[1]).to(chosen)
     initial = task.initial(x, y, len(hyperparameters), settings, seed)
     runs = descent.train(
