@@ -26,9 +26,9 @@ def test_a_change_has_the_sign_of_the_difference_and_an_interval_around_it():
 
 
 def test_an_end_that_is_not_zero_is_not_told_as_zero():
-    assert in_numbers(0.0012, -0.00003, 0.0025) == "+0.0012 (-3e-05 to +0.0025)"
+    assert in_numbers(0.0012, -0.00003, 0.0025) == "+0.0012 (-0.00003 to +0.0025)"
     assert in_numbers(0.0, 0.0, 0.0) == "+0.0000 (+0.0000 to +0.0000)"
-    assert Effect(-0.002, -0.004, -0.00002, 3).words == "0.0020 less (interval 2e-05 to 0.0040)"
+    assert Effect(-0.002, -0.004, -0.00002, 3).words == "0.0020 less (interval 0.00002 to 0.0040)"
     assert Effect(0.002, 0.001, 0.004, 3).words == "0.0020 more (interval 0.0010 to 0.0040)"
 
 

@@ -18,6 +18,8 @@ from companion.contents import Chapter
 
 INJECTED = "injected-parameters"
 HEADING = re.compile(r"(#+) ")
+EXAMPLES = ("clip=3", "dictionary=200", "profile=smoke")
+"""Parameters to run a chapter again with, soon done: another seed is another book."""
 
 
 class ChapterError(RuntimeError):
@@ -125,8 +127,9 @@ def tidy(executed: nbformat.NotebookNode, provenance: str) -> str:
         if INJECTED in cell.metadata.get("tags", []):  # is seen if those before it are
             cell.metadata["tags"] += tags & {"remove-cell"}
         tags = set(cell.metadata.get("tags", []))
-        if "parameters" in tags:  # each page has one of these
-            executed.metadata["example"] = "seed=1" if "\nseed = " in cell.source else "clip=3"
+        if "parameters" in tags:  # of the examples the first that it has; all have the last
+            has = (e for e in EXAMPLES if f"\n{e.partition('=')[0]} = " in f"\n{cell.source}")
+            executed.metadata["example"] = next(has, "")
         if cell.cell_type == "code":
             words += [o.text for o in cell.outputs if o.get("name") == "stderr"]
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]

@@ -37,8 +37,9 @@ def add_provenance(app: Sphinx, page: str, template: str, context: dict, doctree
     """Tell at the foot of a chapter what made it, and how to run it with other parameters."""
     told, name = app.env.metadata.get(page, {}), Path(page).name
     if "provenance" in told:
+        sentence = html.escape(told["provenance"])
         context["body"] += (
-            f'<p class="provenance"><small>{html.escape(told["provenance"])} With other parameters: '
+            f'<p class="provenance"><small>{sentence} With other parameters: '
             f'<code>make rerun CHAPTER={name} P="{told["example"]}"</code>; '
             f"its page lands in <code>_runs/{name}</code>.</small></p>"
         )

@@ -152,6 +152,7 @@ SINGLE_TIMESCALE = Experiment(
 """The pipeline of §2 on the mel-spectrogram alone, which is level 0 of the Gaussian pyramid."""
 
 OPEN_CHOICES: dict[str, tuple[dict, dict]] = {
+    "log constant 1,000,000": ({"log_constant": 1e6}, {}),
     "log constant 100": ({"log_constant": 100.0}, {}),
     "log constant 1": ({"log_constant": 1.0}, {}),
     "pyramid kernel (1, 2, 1)": ({"kernel": "triangle"}, {}),

@@ -65,7 +65,9 @@ class Effect:
 
 def signed(end: float) -> str:
     """An end of an interval to four decimals; one digit of what these would round to nothing."""
-    return f"{end:+.4f}" if abs(end) >= 0.00005 or end == 0 else f"{end:+.0e}"
+    if abs(end) >= 0.00005 or end == 0:
+        return f"{end:+.4f}"
+    return np.format_float_positional(end, precision=1, fractional=False, sign=True)
 
 
 def in_numbers(value: float, low: float, high: float) -> str:
