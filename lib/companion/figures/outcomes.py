@@ -156,7 +156,7 @@ def ledger(claims: pd.DataFrame, name: str = "ledger") -> HTML:
         in_numbers(*numbers) if np.isfinite(numbers[0]) else "missing"
         for numbers in shown[["effect", "low", "high"]].to_numpy()
     ]
-    columns = ["no.", "section", "sentence", "rule", "effect", "runs", "verdict"]
+    columns = ["no.", "verdict", "sentence", "effect", "rule", "section", "runs"]
     return text_table(shown[columns], name)
 
 
