@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from companion.figures.canvas import DIVERGING, legend, mel_axis, new_figure, plain_ticks, show
 from multiscale.encoding import Encoder
 
-N_SHOWN = 12
+N_SHOWN = 8
 """Features of a level in Figure 3."""
 
 
