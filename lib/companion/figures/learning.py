@@ -16,6 +16,9 @@ from multiscale.encoding import Encoder
 N_SHOWN = 8
 """Features of a level in Figure 3."""
 
+N_COLUMNS = 60
+"""Features of a dictionary that are shown beside each other."""
+
 
 def correlations(matrices: dict[str, np.ndarray]) -> Figure:
     """Correlation of every level with every other, representations side by side.
@@ -117,7 +120,7 @@ def _show_patches(ax: Axes, patches: np.ndarray) -> None:
 
 
 def dictionary(patches: np.ndarray) -> Figure:
-    """A whole dictionary of single frames as one image: a column per mean, its peak positive.
+    """A dictionary of single frames as one image: a column per mean, its peak positive.
 
     Parameters
     ----------
@@ -127,14 +130,17 @@ def dictionary(patches: np.ndarray) -> Figure:
     Returns
     -------
     Figure
-        Features, in order of the frequency of their peaks, by frequency.
+        Features, in order of the frequency of their peaks, by frequency; of many, some.
     """
     peaks = np.abs(patches).argmax(axis=1)
     patches = patches / patches[np.arange(len(patches)), peaks][:, None]
+    # More columns would be too narrow to be seen.
+    places = np.linspace(0, len(patches) - 1, min(N_COLUMNS, len(patches))).round().astype(int)
+    chosen = patches[np.argsort(peaks)[places]]
     figure, ax = new_figure(height=3.2)
-    image = show(ax, patches[np.argsort(peaks)], len(patches), signed=True, limits=(-1, 1))
+    image = show(ax, chosen, len(chosen), signed=True, limits=(-1, 1))
     mel_axis(ax)
-    ax.set_xlabel("feature, in order of the frequency of its peak")
+    ax.set_xlabel(f"{len(chosen)} features, in order of the frequency of the peak")
     figure.colorbar(image, ax=ax, label="relative amplitude")
     return figure
 
