@@ -108,7 +108,8 @@ def test_chapters_share_the_cores(book, staged):
 
 
 def test_a_warm_kernel_leaves_what_a_cold_one_does(tmp_path):
-    where = 'import os\nprint(os.getcwd(), os.environ["HERE"], os.getsid(0) == os.getpid())'
+    where = "import multiprocessing, os\nprint(os.getcwd(), os.environ['HERE'])\n"
+    where += "print(os.getsid(0) == os.getpid(), multiprocessing.get_start_method(allow_none=True))"
     table = "import numpy as np\nimport pandas as pd\npd.DataFrame(np.zeros((2, 30)))"
     figure = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.gcf()"
     (tmp_path / "book").mkdir()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process, set_start_method
 from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
@@ -68,6 +68,7 @@ def _be_kernel(arguments: list[str], env: dict[str, str], cwd: str) -> None:
     from ipykernel.kernelapp import launch_new_instance
 
     pd.set_option("display.max_columns", 20)  # as it is where a kernel imports pandas
+    set_start_method(None, force=True)  # of processes of its own: the usual one
     os.setsid()  # a group of its own, which Ctrl-C does not reach
     os.environ.clear()
     os.environ.update(env)
