@@ -113,7 +113,8 @@ def test_a_warm_kernel_leaves_what_a_cold_one_does(tmp_path):
     table = "import numpy as np\nimport pandas as pd\npd.DataFrame(np.zeros((2, 30)))"
     figure = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.gcf()"
     (tmp_path / "book").mkdir()
-    source = write_chapter(tmp_path, "one", where, table, figure)
+    begun = "import sys\nprint('torch' in sys.modules)"
+    source = write_chapter(tmp_path, "one", where, table, figure, begun)
     left = []
     for env in ({}, WARM):
         with processes(1, env={"HERE": "here"} | env) as pool:
@@ -122,6 +123,7 @@ def test_a_warm_kernel_leaves_what_a_cold_one_does(tmp_path):
         assert notebooks.tidy(executed, "") == ""
         left.append(executed.cells)
     cold, warm = left
+    assert [cells.pop().outputs[0].text for cells in left] == ["False\n", f"{bool(WARM)}\n"]
     assert cold == warm
 
 
