@@ -33,15 +33,16 @@ LIMIT = "matrix products alone"
 _found: list[dict] = []
 
 
-def report(measure: Callable[..., None], device: str | None = None) -> None:
-    """Run a script: ``measure(tiny)``, or ``measure(tiny, device)`` where it has a device.
+def report(measure: Callable[..., None], **options: str) -> None:
+    """Run a script: ``measure(tiny)``, with a device or a profile, too, where it has one.
 
-    What it finds takes the place of what it left before; at a tiny size nothing is kept.
+    ``options`` are their defaults. What it finds takes the place of what it left before with the
+    same; at a tiny size nothing is kept.
     """
     parser = argparse.ArgumentParser(description=sys.modules[measure.__module__].__doc__)
     parser.add_argument("--tiny", action="store_true", help="see that it runs; keep nothing")
-    if device:
-        parser.add_argument("--device", default=device, choices=("cpu", "cuda"))
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", default=default)
     given = vars(parser.parse_args())
     _found.clear()
     with hidden():  # bars
@@ -49,6 +50,7 @@ def report(measure: Callable[..., None], device: str | None = None) -> None:
     if given["tiny"] or not _found:
         return
     script = Path(sys.argv[0]).stem.removeprefix("bench_")
+    script = " ".join([script, *(given[name] for name in options if name != "device")])
     used = given.get("device", "cpu")
     rows = pd.DataFrame(_found).reindex(columns=COLUMNS)
     rows = rows.assign(script=script, device=used, machine=machine(used), date=str(date.today()))
