@@ -1,13 +1,12 @@
-"""Making a whole book, from nothing but the installed packages, and where the time goes.
+"""Making a whole book, from nothing but the installed packages: the three parts of `make book`.
 
-What `make book` does, in three parts: data, that is the music; experiments, with the time that
-their workers were at each other kind of job; chapters and pages.
+Data are the music; experiments, all that is learned, extracted and trained; then come chapters and
+pages.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import soundfile
 import yaml
 from timing import note, report
@@ -31,7 +29,6 @@ def main(tiny: bool, profile: str) -> None:
         if tiny:
             profile = little(root)
         environment = {**os.environ, "MULTISCALE_HOME": str(Path(scratch, "home"))}
-        environment.pop("TQDM_DISABLE", None)  # the last line of the bar is read
         parts = {
             "data": ["-c", f"from multiscale.study import Study; Study({profile!r}).music"],
             "experiments": ["-m", "multiscale.study", "run", "--profile", profile],
@@ -40,20 +37,8 @@ def main(tiny: bool, profile: str) -> None:
         title = f"a whole book, profile {Path(profile).stem}"
         for part, command in parts.items():
             start = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, *command],
-                env=environment,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                sys.exit(done.stderr)
+            subprocess.run([sys.executable, *command], check=True, env=environment)
             note(title, part, threads=os.cpu_count(), seconds=time.perf_counter() - start)
-            for words in re.findall("workers' time: (.*)", done.stderr)[-1:]:
-                for kind, spent in re.findall("(learn|extract|train) ([^,]+)", words):
-                    seconds = pd.Timedelta(spent).total_seconds()
-                    note(title, kind, threads=1, seconds=seconds)
 
 
 def little(root: Path) -> str:
