@@ -39,7 +39,7 @@ TRAINED_ON = 0.7  # share of the clips
 EPOCHS = 0.6  # share of `max_epochs` that a run needs before it stops
 
 # Measured on two x86 cores, in operations of a large matrix product that take as long.
-PREPARING = 2e10  # a clip
+PREPARING = 3e10  # a clip
 AUDIO = {"multiresolution": 1e9, "gaussian": 4e7, "laplacian": 4e7}  # levels of a second of music
 DOUBLED_HOP = 0.1  # times that, where hops are doubled
 EXTRACTING, TRAINING = 1.5, 2.1  # an operation there
