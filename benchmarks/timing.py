@@ -50,7 +50,7 @@ def report(measure: Callable[..., None], **options: str) -> None:
     if given["tiny"] or not _found:
         return
     script = Path(sys.argv[0]).stem.removeprefix("bench_")
-    script = " ".join([script, *(given[name] for name in options if name != "device")])
+    script = " ".join([script, *(Path(given[name]).stem for name in options if name != "device")])
     used = given.get("device", "cpu")
     rows = pd.DataFrame(_found).reindex(columns=COLUMNS)
     rows = rows.assign(script=script, device=used, machine=machine(used), date=str(date.today()))
