@@ -1,7 +1,7 @@
 """Making a whole book, from nothing but the installed packages: the three parts of `make book`.
 
 Data are the music; experiments, all that is learned, extracted and trained; then come chapters and
-pages.
+pages. Each is a process of its own, which imports the library first.
 """
 
 from __future__ import annotations

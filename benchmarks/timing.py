@@ -28,6 +28,9 @@ RESULTS = Path(__file__).with_name("results.csv")
 
 COLUMNS = ("benchmark", "way", "threads", "seconds", "ratio", "GFLOP/s", "of the limit", "told")
 
+CHOICES = {"device": ("cpu", "cuda")}
+"""Of options; of a profile, any, as it may be a file."""
+
 LIMIT = "matrix products alone"
 
 _found: list[dict] = []
@@ -42,7 +45,7 @@ def report(measure: Callable[..., None], **options: str) -> None:
     parser = argparse.ArgumentParser(description=sys.modules[measure.__module__].__doc__)
     parser.add_argument("--tiny", action="store_true", help="see that it runs; keep nothing")
     for name, default in options.items():
-        parser.add_argument(f"--{name}", default=default)
+        parser.add_argument(f"--{name}", default=default, choices=CHOICES.get(name))
     given = vars(parser.parse_args())
     _found.clear()
     with hidden():  # bars

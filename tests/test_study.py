@@ -18,7 +18,7 @@ from multiscale.config import ParameterError
 from multiscale.datasets import SPLITS
 from multiscale.identity import source_files
 from multiscale.similarity import nca_score
-from multiscale.study import learning
+from multiscale.study import learning, workers
 from multiscale.study.design import TASKS, Architecture, Experiment
 from multiscale.study.jobs import jobs, needed
 from multiscale.study.study import Study
@@ -195,7 +195,7 @@ def test_changes_of_training(profile):
         study.run(unknown)
 
 
-def test_data_sets_without_what_a_task_needs(tmp_path, home, refuse):
+def test_data_sets_without_what_a_task_needs(tmp_path, home, refuse, monkeypatch):
     made = made_up.profile(tmp_path)
     refuse()
     table = (tmp_path / "table.csv").read_text()
@@ -215,6 +215,10 @@ def test_data_sets_without_what_a_task_needs(tmp_path, home, refuse):
         alone.run(small("similarity"))
     with pytest.raises(ParameterError, match="task: expected one of tagging, similarity"):
         alone.labels("genre")
+    columns = pd.read_csv(tmp_path / "table.csv").drop(columns=["artist", "tags"])
+    columns.to_csv(tmp_path / "table.csv", index=False)
+    monkeypatch.setattr(workers, "compute", None)  # it would begin processes
+    assert Study(made).compute() == {}
 
 
 def test_a_dictionary_from_elsewhere_is_the_one_learned_there(profile, tmp_path):

@@ -223,7 +223,9 @@ class Study:
             return workers.compute(self, list(experiments), scheduler, n_workers, retry)
         if scheduler is not None:  # else what follows prepares the data, with all cores
             workers.compute(self, [], scheduler)
-        failed = workers.compute(self, self.experiments(), scheduler, n_workers, retry)
+        if not (wanted := self.experiments()):
+            return {}  # data that have no labels
+        failed = workers.compute(self, wanted, scheduler, n_workers, retry)
         # What failed is not tried twice in one call.
         return failed | workers.compute(self, self.experiments(), scheduler, n_workers, False)
 
